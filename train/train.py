@@ -1,0 +1,216 @@
+"""Trains one of the systems. The model and the recipe are in the config, the data are arguments.
+
+    python3 train.py --config configs/v1.json --train train.txt --valid valid.txt \\
+        --tokenizer tokenizer.json --out runs/v1 --tokens 15e6
+
+Started again, it goes on from the last checkpoint in --out. `--workers 2` trains on two cores, one
+process each; the rows of a step, its layer drops and its exits are numbered, so that the number of
+workers changes only the order of sums.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+import pathlib
+import random
+import tempfile
+import time
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+
+from data import END, Batches, evaluation_rows, load
+from model import MATRICES, BitSkip, Config
+from muon import Muon
+from tokenizer import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a model is trained; everything that changes the outcome, but for data and length."""
+
+    seed: int = 1
+    batch_tokens: int = 4096  # a step's
+    micro_batch_tokens: int = 1024  # one forward pass's: layer drop and exit are drawn for each
+    short_length: int = 256  # row length until `long_from`, then max_seq_len
+    long_from: float = 0.75  # of the run
+    matrix_lr: float = 0.008  # Muon's, for the layers' matrices
+    vector_lr: float = 0.004  # AdamW's, for the embedding, norms and gates
+    warmup: float = 0.01  # of the run, then the rate falls on a line to zero
+    layer_drop: float = 0.1  # the last layer's drop probability
+    exit_weight: float = 0.5  # of the loss of the one exit that a micro-batch draws
+
+
+def drop_probability(recipe: Recipe, layer: int, n_layers: int) -> float:
+    """LayerSkip (Elhoushi et al., 2024): exponential in depth, none at the first layer."""
+    return recipe.layer_drop * (2 ** (layer / (n_layers - 1)) - 1)
+
+
+def loss_of(model: BitSkip, rows: Tensor, draw: random.Random, recipe: Recipe) -> Tensor:
+    """The loss to minimise on rows (B, T + 1): position t predicts token t + 1 at every exit."""
+    c = model.config
+    ids, targets = rows[:, :-1], rows[:, 1:].flatten()
+    keep = [draw.random() >= drop_probability(recipe, i, c.n_layers) for i in range(c.n_layers)]
+    exit = draw.randrange(len(c.exits) - 1)
+    w = model.quantized()
+    states = model.hidden_states(ids, w, keep)
+    logits = model.head(model.exit_state(states[-1], len(c.exits) - 1), w["embedding"]).flatten(0, 1)
+    loss = F.cross_entropy(logits, targets)
+    if recipe.exit_weight:
+        state = model.exit_state(states[exit], exit)
+        exit_logits = model.head(state, w["embedding"]).flatten(0, 1)
+        loss = loss + recipe.exit_weight * F.cross_entropy(exit_logits, targets)
+        # The gate learns from this, but must not shape what it looks at.
+        agrees = (exit_logits.argmax(-1) == logits.argmax(-1)).float()
+        gate = model.gate(state.detach(), exit).flatten()
+        loss = loss + F.binary_cross_entropy_with_logits(gate, agrees)
+    return loss
+
+
+@torch.no_grad()
+def bits_per_byte(model: BitSkip, rows: list[Tensor], token_bytes: Tensor) -> dict[int, float]:
+    """For each exit, by depth: the bits of all predicted tokens over the bytes they stand for."""
+    nats = [0.0] * len(model.config.exits)
+    n_bytes = 0
+    for row in sorted(rows, key=len):
+        targets = row[1:]
+        n_bytes += int(token_bytes[targets].sum())
+        for e, logits in enumerate(model(row[None, :-1])):
+            nats[e] += F.cross_entropy(logits[0], targets, reduction="sum").item()
+    return {
+        depth: n / n_bytes / math.log(2) for depth, n in zip(model.config.exits, nats, strict=True)
+    }
+
+
+def average_gradients(model: BitSkip, count: int) -> None:
+    """Sums gradients over the workers and divides by `count` micro-batches."""
+    parameters = list(model.parameters())
+    flat = torch.cat(
+        [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
+    )
+    if dist.is_initialized():
+        dist.all_reduce(flat)
+    flat /= count
+    for p, grad in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        p.grad = grad.view_as(p)
+
+
+def set_rates(optimizers: list, recipe: Recipe, progress: float) -> None:
+    rate = min(progress / recipe.warmup, (1 - progress) / (1 - recipe.warmup))
+    for optimizer, lr in zip(optimizers, (recipe.matrix_lr, recipe.vector_lr), strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = lr * rate
+
+
+def train(args: argparse.Namespace) -> None:
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    world = dist.get_world_size() if dist.is_initialized() else 1
+    out = pathlib.Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # softmax makes denormals, which cost 100 cycles each
+    settings = json.loads(pathlib.Path(args.config).read_text(encoding="utf-8"))
+    tokenizer = Tokenizer(args.tokenizer)
+    config = Config(vocab_size=len(tokenizer.vocab), **settings.get("model", {}))
+    recipe = Recipe(**settings.get("recipe", {}))
+    torch.manual_seed(recipe.seed)
+    model = BitSkip(config)
+    vectors = [p for name, p in model.named_parameters() if name not in MATRICES]
+    optimizers = [
+        Muon([getattr(model, name) for name in MATRICES]),
+        torch.optim.AdamW(vectors, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+    stories = load(args.train, tokenizer)
+    valid = evaluation_rows(load(args.valid, tokenizer)[: args.valid_stories], config.max_seq_len)
+    token_bytes = torch.tensor([len(tokenizer.decode_bytes([i])) for i in range(config.vocab_size)])
+
+    n_steps = math.ceil(args.tokens / recipe.batch_tokens)
+    long_step = int(recipe.long_from * n_steps)
+    micro_batches = recipe.batch_tokens // recipe.micro_batch_tokens
+    if micro_batches % world:
+        raise SystemExit(f"{micro_batches} micro-batches a step do not divide among {world} workers")
+    step = 0
+    checkpoint = out / "checkpoint.pt"
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=False)
+        if saved["config"] != config or saved["recipe"] != recipe:
+            raise SystemExit(f"{checkpoint} was trained by another config; choose another --out")
+        model.load_state_dict(saved["model"])
+        for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        step = saved["step"]
+    batches = None
+    begun, first, losses = time.time(), step, []
+    while step < n_steps:
+        is_long = step >= long_step
+        length = config.max_seq_len if is_long else recipe.short_length
+        if batches is None or batches.length != length:
+            batches = Batches(stories, length, recipe.seed)
+        rows_each = recipe.micro_batch_tokens // length
+        first_row = (step - long_step if is_long else step) * micro_batches * rows_each
+        set_rates(optimizers, recipe, (step + 1) / (n_steps + 1))
+        for micro in range(rank, micro_batches, world):
+            rows = batches(first_row + micro * rows_each, rows_each)
+            draw = random.Random(f"{recipe.seed} {step} {micro}")
+            loss = loss_of(model, rows, draw, recipe)
+            loss.backward()
+            losses.append(loss.item())
+        average_gradients(model, micro_batches)
+        for optimizer in optimizers:
+            optimizer.step()
+        model.zero_grad(set_to_none=True)
+        step += 1
+        if rank == 0 and (step % 10 == 0 or step == n_steps):
+            rate = (step - first) / (time.time() - begun)
+            line = {"step": step, "tokens": step * recipe.batch_tokens, "loss": round(float(np.mean(losses)), 4)}
+            losses.clear()
+            if step % args.checkpoint_steps == 0 or step == n_steps:
+                bpb = bits_per_byte(model, valid, token_bytes)
+                line["valid_bits_per_byte"] = {depth: round(x, 4) for depth, x in bpb.items()}
+                state = {
+                    "config": config,
+                    "recipe": recipe,
+                    "step": step,
+                    "model": model.state_dict(),
+                    "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+                }
+                torch.save(state, checkpoint.with_suffix(".tmp"))
+                checkpoint.with_suffix(".tmp").replace(checkpoint)
+            with open(out / "log.jsonl", "a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+            minutes = (n_steps - step) / rate / 60
+            print(f"{line} {rate * recipe.batch_tokens:.0f} tokens/s, {minutes:.0f} min left", flush=True)
+        if dist.is_initialized() and step % args.checkpoint_steps == 0:
+            dist.barrier()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--config", required=True, help="JSON: {model: {...}, recipe: {...}}")
+    parser.add_argument("--train", required=True, help="stories separated by <|endoftext|> lines")
+    parser.add_argument("--valid", required=True)
+    parser.add_argument("--tokenizer", required=True, help="from tokenizer.py")
+    parser.add_argument("--out", required=True, help="folder for checkpoint.pt and log.jsonl")
+    parser.add_argument("--tokens", type=float, required=True, help="token positions to train on")
+    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--valid-stories", type=int, default=100)
+    parser.add_argument("--checkpoint-steps", type=int, default=200)
+    args = parser.parse_args()
+    if args.workers == 1:
+        train(args)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            torch.multiprocessing.spawn(work, (args, f"file://{folder}/workers"), args.workers)
+
+
+def work(rank: int, args: argparse.Namespace, meeting: str) -> None:
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=args.workers)
+    train(args)
+
+
+if __name__ == "__main__":
+    main()
