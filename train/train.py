@@ -9,13 +9,13 @@ workers changes only the order of sums.
 """
 
 import argparse
-import dataclasses
 import json
 import math
 import pathlib
 import random
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -29,16 +29,16 @@ from muon import Muon
 from tokenizer import Tokenizer
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Recipe:
     """How a model is trained; everything that changes the outcome, but for data and length."""
 
     seed: int = 1
-    batch_tokens: int = 4096  # a step's
-    micro_batch_tokens: int = 1024  # one forward pass's: layer drop and exit are drawn for each
+    batch_tokens: int = 8192  # a step's
+    micro_batch_tokens: int = 2048  # one forward pass's: layer drop and exit are drawn for each
     short_length: int = 256  # row length until `long_from`, then max_seq_len
-    long_from: float = 0.75  # of the run
-    matrix_lr: float = 0.008  # Muon's, for the layers' matrices
+    long_from: float = 0.85  # of the run
+    matrix_lr: float = 0.012  # Muon's, for the layers' matrices
     vector_lr: float = 0.004  # AdamW's, for the embedding, norms and gates
     warmup: float = 0.01  # of the run, then the rate falls on a line to zero
     layer_drop: float = 0.1  # the last layer's drop probability
@@ -136,8 +136,8 @@ def train(args: argparse.Namespace) -> None:
     step = 0
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=False)
-        if saved["config"] != config or saved["recipe"] != recipe:
+        saved = torch.load(checkpoint)
+        if (saved["config"], saved["recipe"]) != (asdict(config), asdict(recipe)):
             raise SystemExit(f"{checkpoint} was trained by another config; choose another --out")
         model.load_state_dict(saved["model"])
         for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
@@ -172,8 +172,8 @@ def train(args: argparse.Namespace) -> None:
                 bpb = bits_per_byte(model, valid, token_bytes)
                 line["valid_bits_per_byte"] = {depth: round(x, 4) for depth, x in bpb.items()}
                 state = {
-                    "config": config,
-                    "recipe": recipe,
+                    "config": asdict(config),
+                    "recipe": asdict(recipe),
                     "step": step,
                     "model": model.state_dict(),
                     "optimizers": [optimizer.state_dict() for optimizer in optimizers],
@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=float, required=True, help="token positions to train on")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--valid-stories", type=int, default=100)
-    parser.add_argument("--checkpoint-steps", type=int, default=200)
+    parser.add_argument("--checkpoint-steps", type=int, default=100)
     args = parser.parse_args()
     if args.workers == 1:
         train(args)

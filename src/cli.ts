@@ -1,0 +1,157 @@
+/**
+ * The command line: `bitskip story` and `bitskip pack`.
+ *
+ * @module
+ */
+
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { complete } from "./completion.ts";
+import { createEngine, EngineError } from "./engine.ts";
+import { loadStories, type WasmBuild } from "./node.ts";
+import { pack } from "./pack.ts";
+import { createSampler } from "./sampler.ts";
+import { ModelError } from "./wasm.ts";
+
+const USAGE = `Usage:
+  story [prompt]            writes a story, token by token
+    --layer N               leave the model at layer N: prompt and story at one depth
+    --max-tokens N          default: until the story or the context ends
+    --temperature T         default 0.8; 0 always takes the likeliest token
+    --top-p P               default 0.95
+    --seed N                the same seed writes the same story; default: another each time
+    --build strict|relaxed  the module's build, default relaxed
+  pack <folder> <image>     packs a Hugging Face bitnet folder; its tokenizer goes beside the image
+`;
+
+/** A mistake of the user's: shown without a stack trace. */
+class UsageError extends Error {}
+
+async function story(args: string[]): Promise<void> {
+	const { values, positionals } = parseArgs({
+		args,
+		allowPositionals: true,
+		options: {
+			layer: { type: "string" },
+			"max-tokens": { type: "string" },
+			temperature: { type: "string", default: "0.8" },
+			"top-p": { type: "string", default: "0.95" },
+			seed: { type: "string" },
+			build: { type: "string", default: "relaxed" },
+		},
+	});
+	const number = (
+		name: "layer" | "max-tokens" | "temperature" | "top-p" | "seed",
+		min: number,
+		max: number,
+	) => {
+		const value = Number(values[name]);
+		if (values[name] === "" || !(value >= min && value <= max))
+			throw new UsageError(
+				`--${name} is ${values[name]}, and must be a number from ${min} to ${max}`,
+			);
+		return value;
+	};
+	if (values.build !== "strict" && values.build !== "relaxed")
+		throw new UsageError(
+			`--build is ${values.build}, and must be strict or relaxed`,
+		);
+	const build: WasmBuild = values.build;
+	const seed =
+		values.seed === undefined
+			? Math.floor(Math.random() * 2 ** 32)
+			: number("seed", 0, 2 ** 32 - 1);
+	const { model, tokenizer } = await loadStories({ build });
+	const { config } = model;
+	const prompt = positionals.join(" ");
+	process.stdout.write(prompt);
+	const begun = performance.now();
+	let firstToken = 0;
+	const pieces = complete(createEngine(model), tokenizer, prompt, {
+		maxTokens:
+			values["max-tokens"] === undefined
+				? config.maxSeqLen
+				: number("max-tokens", 1, config.maxSeqLen),
+		sample: createSampler({
+			temperature: number("temperature", 0, 2),
+			topP: number("top-p", 0.01, 1),
+			seed,
+		}),
+		exit:
+			values.layer === undefined
+				? { exit: "full" }
+				: { exit: "layer", layer: number("layer", 1, config.nLayers) },
+	});
+	for (;;) {
+		const { value, done } = await pieces.next();
+		firstToken ||= performance.now();
+		if (!done) {
+			process.stdout.write(value.text);
+			continue;
+		}
+		const ms = performance.now() - firstToken;
+		const rate = ((value.completionTokens - 1) / ms) * 1000;
+		const depths = Object.entries(value.exitLayers)
+			.map(
+				([layer, count]) => `${count} at layer ${layer} of ${config.nLayers}`,
+			)
+			.join(", ");
+		process.stderr.write(
+			`\n\n${value.completionTokens} tokens (${value.finishReason}), ${rate.toFixed(0)} tokens/s, ` +
+				`first after ${(firstToken - begun).toFixed(1)} ms; left ${depths || "nowhere"}; ` +
+				`${(value.macs / 1e6).toFixed(1)} of ${(value.macsFull / 1e6).toFixed(1)} million MACs; ` +
+				`seed ${seed}, ${build} build\n`,
+		);
+		return;
+	}
+}
+
+async function packFolder(args: string[]): Promise<void> {
+	const { positionals } = parseArgs({ args, allowPositionals: true });
+	const [folder, output] = positionals;
+	if (!folder || !output || positionals.length > 2)
+		throw new UsageError("pack needs a folder and the name of the image");
+	const read = async (name: string) => {
+		try {
+			return await readFile(join(folder, name));
+		} catch (error) {
+			throw new UsageError(`cannot read ${name}: ${(error as Error).message}`);
+		}
+	};
+	const config: unknown = JSON.parse((await read("config.json")).toString());
+	const image = pack(config, await read("model.safetensors"));
+	await writeFile(output, image);
+	await writeFile(
+		output.replace(/(\.bitskip)?$/, ".tokenizer.json"),
+		await read("tokenizer.json"),
+	);
+}
+
+const COMMANDS: Record<string, (args: string[]) => Promise<void>> = {
+	story,
+	pack: packFolder,
+};
+
+const [name = "", ...args] = process.argv.slice(2);
+const command = COMMANDS[name];
+if (!command) {
+	const asked = name === "--help" || name === "-h";
+	(asked ? process.stdout : process.stderr).write(USAGE);
+	process.exit(asked ? 0 : 2);
+}
+try {
+	await command(args);
+} catch (error) {
+	const isMistake =
+		error instanceof UsageError ||
+		error instanceof EngineError ||
+		error instanceof ModelError ||
+		error instanceof RangeError ||
+		error instanceof SyntaxError ||
+		(error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
+	process.stderr.write(
+		isMistake ? `${(error as Error).message}\n` : `${(error as Error).stack}\n`,
+	);
+	process.exit(isMistake ? 2 : 1);
+}

@@ -1,0 +1,44 @@
+/**
+ * Errors as clients see them, in OpenAI's shape.
+ *
+ * @module
+ */
+
+import { HTTPException } from "hono/http-exception";
+import { EngineError } from "./engine.ts";
+
+/** An error that a client sees. */
+export class ApiError extends HTTPException {
+	readonly body: OpenAiError;
+	constructor(
+		status: 400 | 404 | 405 | 413 | 500,
+		message: string,
+		{
+			param = null,
+			code = null,
+		}: { param?: string | null; code?: string | null } = {},
+	) {
+		super(status, { message });
+		const type = status < 500 ? "invalid_request_error" : "server_error";
+		this.body = { error: { message, type, param, code } };
+	}
+}
+
+interface OpenAiError {
+	error: {
+		message: string;
+		type: string;
+		param: string | null;
+		code: string | null;
+	};
+}
+
+/** OpenAI's shape for whatever was thrown; what is not meant for clients becomes a plain 500. */
+export function toApiError(error: unknown): ApiError {
+	if (error instanceof ApiError) return error;
+	if (error instanceof EngineError) {
+		const param = error.param === "layer" ? "bitskip.layer" : error.param;
+		return new ApiError(400, error.message, { param });
+	}
+	return new ApiError(500, "internal error");
+}

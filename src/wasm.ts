@@ -1,0 +1,151 @@
+/**
+ * The WebAssembly module as a typed object: instantiate it, load an image, run one token. Knows
+ * addresses and statuses, so that nobody else has to. The ABI is in docs/abi.md.
+ *
+ * @module
+ */
+
+import { instantiateSync } from "@assemblyscript/loader";
+import {
+	FIELD_RULES,
+	FIELDS,
+	HEADER_SIZE,
+	type ModelConfig,
+	readConfig,
+	VERSION,
+} from "./image.ts";
+
+export const ABI_VERSION = 1;
+
+type Exports = {
+	memory: WebAssembly.Memory;
+	abiVersion(): number;
+	reserveImage(size: number): number;
+	loadImage(sequences: number): number;
+	faultOffset(): number;
+	maxBatch(): number;
+	logits(): number;
+	embed(slot: number, token: number): number;
+	layer(sequence: number, l: number, position: number, count: number): number;
+	gate(exit: number, slot: number): number;
+	head(exit: number, slot: number): number;
+};
+
+/** The module or the image cannot be used, or a call was wrong. `status` is the ABI's, 0 if none. */
+export class ModelError extends Error {
+	override name = "ModelError";
+	readonly status: number;
+	constructor(message: string, status = 0) {
+		super(message);
+		this.status = status;
+	}
+}
+
+/** By status; assembly/status.ts has the numbers. */
+const MESSAGES: Record<number, string> = {
+	1: "not a model image: it does not begin with BITSKIP (pack one with `npm run pack`)",
+	2: `the image has another version of the format: this engine reads version ${VERSION}`,
+	3: "the image's header has a value that this engine cannot run",
+	4: "the image is truncated or too long: its size is not what its header says",
+	5: "the image is damaged: its checksum does not match",
+	6: "out of memory: ask for fewer sequences or use a smaller model",
+	7: "no image is loaded",
+	8: "no such sequence: give a number below that of the loaded ones (1 to 4096)",
+	9: "no such token: ids are below vocabSize",
+	10: "no such position: positions are below maxSeqLen",
+	11: "no such layer: layers are below nLayers",
+	12: "no such exit: exits are numbered from 0, the shallowest",
+	13: "a batch has 1 to maxBatch tokens",
+};
+
+/** A loaded model. All sequences share its weights; each has its own keys and values. */
+export interface Model {
+	readonly config: ModelConfig;
+	readonly sequences: number;
+	/** Most tokens that `layer` takes at once. */
+	readonly maxBatch: number;
+	/** Bytes of the module's memory: image, keys and values, scratch. It does not grow. */
+	readonly memoryBytes: number;
+	/** Row `slot` of the batch becomes the embedding of `token`. */
+	embed(slot: number, token: number): void;
+	/** Runs layer `l` for rows 0 to count - 1, which are tokens at `position` and on. */
+	layer(sequence: number, l: number, position: number, count: number): void;
+	/** The logit of "exit number `exit` would say what the last layer says", for row `slot`. */
+	gate(exit: number, slot: number): number;
+	/** The logits, (vocabSize), of row `slot` at exit number `exit`: a view, valid until the next call. */
+	head(exit: number, slot: number): Float32Array;
+}
+
+/**
+ * Instantiates `module` and loads `image`, which is copied once.
+ * @param sequences how many sequences may be under way at a time, 1 to 4096; each costs
+ *   8 * nLayers * maxSeqLen * (keys and values of a token) bytes.
+ * @throws ModelError where the image cannot be trusted or run, or memory does not suffice.
+ */
+export function loadModel(
+	module: WebAssembly.Module,
+	image: Uint8Array,
+	{ sequences = 4 }: { sequences?: number } = {},
+): Model {
+	const wasm = instantiateSync<Exports>(module).exports;
+	if (wasm.abiVersion?.() !== ABI_VERSION)
+		throw new ModelError(
+			`the module is not this version's: ABI ${wasm.abiVersion?.()}, wanted ${ABI_VERSION}`,
+		);
+	if (image.byteLength < HEADER_SIZE)
+		throw new ModelError(
+			`the image is truncated: ${image.byteLength} bytes, and its header alone has ${HEADER_SIZE}`,
+			4,
+		);
+	const address = wasm.reserveImage(image.byteLength) >>> 0;
+	if (address === 0) throw new ModelError(MESSAGES[6] as string, 6);
+	new Uint8Array(wasm.memory.buffer).set(image, address);
+	const status = wasm.loadImage(sequences);
+	if (status === 3) throw headerError(wasm.faultOffset(), image);
+	check(status);
+
+	const config = readConfig(image);
+	const logits = new Float32Array(
+		wasm.memory.buffer,
+		wasm.logits() >>> 0,
+		config.vocabSize,
+	);
+	return {
+		config,
+		sequences,
+		maxBatch: wasm.maxBatch(),
+		memoryBytes: wasm.memory.buffer.byteLength,
+		embed: (slot, token) => check(wasm.embed(slot, token)),
+		layer: (sequence, l, position, count) =>
+			check(wasm.layer(sequence, l, position, count)),
+		gate(exit, slot) {
+			const logit = wasm.gate(exit, slot);
+			if (Number.isNaN(logit)) throw new ModelError(MESSAGES[12] as string, 12);
+			return logit;
+		},
+		head(exit, slot) {
+			check(wasm.head(exit, slot));
+			return logits;
+		},
+	};
+}
+
+function check(status: number): void {
+	if (status !== 0)
+		throw new ModelError(MESSAGES[status] ?? `status ${status}`, status);
+}
+
+function headerError(offset: number, image: Uint8Array): ModelError {
+	const found = Object.entries(FIELDS).find(([, at]) => at === offset);
+	const field = found?.[0] as keyof typeof FIELDS | undefined;
+	if (!field) return new ModelError(MESSAGES[3] as string, 3);
+	const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+	const isFloat = field === "normEps" || field === "ropeTheta";
+	const value = isFloat
+		? view.getFloat32(offset, true)
+		: view.getUint32(offset, true);
+	return new ModelError(
+		`${MESSAGES[3]}: ${field} is ${value}, and must be ${FIELD_RULES[field]}`,
+		3,
+	);
+}

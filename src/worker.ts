@@ -1,0 +1,60 @@
+/**
+ * The Cloudflare Worker: the endpoint with the WebAssembly module and the model of this deployment.
+ *
+ * @module
+ */
+
+import relaxed from "../build/relaxed.wasm";
+import strict from "../build/strict.wasm";
+import { createApp, type Service } from "./app.ts";
+import { createEngine } from "./engine.ts";
+import { createTokenizer } from "./tokenizer.ts";
+import { loadModel } from "./wasm.ts";
+
+interface Assets {
+	fetch(url: string): Promise<Response>;
+}
+
+export interface Bindings {
+	/** Holds stories.bitskip and stories.tokenizer.json; no request reaches it but through this Worker. */
+	ASSETS: Assets;
+	/** Which build of the module runs: `relaxed` is faster, `strict` has the same bits on every CPU. */
+	WASM_BUILD: "relaxed" | "strict";
+}
+
+const MODEL_ID = "bitskip-stories";
+
+/** One model an isolate, loaded by the first request that needs it. */
+let service: Service | undefined;
+
+/**
+ * No promise is shared between requests: it would hang the others when the request that began to
+ * load is cancelled. So the first few may each fetch the files, but only one of them instantiates.
+ */
+async function getService({ ASSETS, WASM_BUILD }: Bindings): Promise<Service> {
+	if (service) return service;
+	const [image, tokenizer] = await Promise.all([
+		fetchAsset(ASSETS, "stories.bitskip").then((r) => r.arrayBuffer()),
+		fetchAsset(ASSETS, "stories.tokenizer.json").then((r) => r.text()),
+	]);
+	service ??= {
+		modelId: MODEL_ID,
+		engine: createEngine(
+			loadModel(
+				WASM_BUILD === "strict" ? strict : relaxed,
+				new Uint8Array(image),
+			),
+		),
+		tokenizer: createTokenizer(tokenizer),
+	};
+	return service;
+}
+
+async function fetchAsset(assets: Assets, name: string): Promise<Response> {
+	const response = await assets.fetch(`https://assets.local/${name}`);
+	if (!response.ok)
+		throw new Error(`asset ${name}: ${response.status}; run \`npm run build\``);
+	return response;
+}
+
+export default createApp<Bindings>(getService);

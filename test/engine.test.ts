@@ -1,0 +1,268 @@
+import { describe, expect, it } from "vitest";
+import { modules } from "#modules";
+import { headMacs, layerMacs } from "../src/cost.ts";
+import {
+	createEngine,
+	type GenerateOptions,
+	type GenerationSummary,
+} from "../src/engine.ts";
+import { argmax } from "../src/sampler.ts";
+import { loadModel, type Model } from "../src/wasm.ts";
+import { packVectors, readGolden, SYSTEMS } from "./support/files.ts";
+
+/**
+ * Largest difference from PyTorch's logits, which reach 6.5 here. Sums run in another order, which
+ * moves a logit by some 1e-6. Now and then that moves an activation over a rounding boundary: one
+ * level of 127 or 7, and what follows from it. The first bound holds for all but such positions,
+ * the second for those, at most a tenth of all; a level of 7 weighs eighteen times one of 127.
+ */
+const NO_FLIP = 1e-4;
+const FLIP = { full: NO_FLIP, v1: 0.05, v2: 0.5, v3: 0.05 };
+
+/** Runs tokens one by one; returns logits (exits, T, V) and gates (exits - 1, T), flat. */
+function run(model: Model, ids: number[], batch = 1, sequence = 0) {
+	const { exits, nLayers, vocabSize } = model.config;
+	const logits = new Float32Array(exits.length * ids.length * vocabSize);
+	const gates = new Float32Array((exits.length - 1) * ids.length);
+	for (let at = 0; at < ids.length; at += batch) {
+		const tokens = ids.slice(at, at + batch);
+		tokens.forEach((token, slot) => {
+			model.embed(slot, token);
+		});
+		for (let l = 0; l < nLayers; l++) {
+			model.layer(sequence, l, at, tokens.length);
+			const exit = exits.indexOf(l + 1);
+			if (exit < 0) continue;
+			for (let slot = 0; slot < tokens.length; slot++) {
+				const row = exit * ids.length + at + slot;
+				if (exit < exits.length - 1) gates[row] = model.gate(exit, slot);
+				logits.set(model.head(exit, slot), row * vocabSize);
+			}
+		}
+	}
+	return { logits, gates };
+}
+
+async function collect(
+	model: Model,
+	prompt: number[],
+	options: Partial<GenerateOptions> = {},
+): Promise<{ ids: number[]; summary: GenerationSummary }> {
+	const tokens = createEngine(model).generate(prompt, {
+		maxTokens: 8,
+		sample: argmax,
+		...options,
+	});
+	const ids: number[] = [];
+	for (;;) {
+		const { value, done } = await tokens.next();
+		if (done) return { ids, summary: value };
+		ids.push(value.id);
+	}
+}
+
+describe.each(["strict", "relaxed"] as const)("engine, %s build", (build) => {
+	const load = (system: (typeof SYSTEMS)[number], sequences = 1) =>
+		loadModel(modules[build], packVectors(system), { sequences });
+
+	it.each(SYSTEMS)("%s: PyTorch's logits and gates at every exit", (system) => {
+		const { ids, logits, gates } = readGolden(system);
+		const model = load(system);
+		const got = run(model, ids);
+		const positions = logits.length / model.config.vocabSize;
+		const differences = Array.from({ length: positions }, (_, row) => {
+			const from = row * model.config.vocabSize;
+			let worst = 0;
+			for (let i = from; i < from + model.config.vocabSize; i++)
+				worst = Math.max(
+					worst,
+					Math.abs((got.logits[i] as number) - (logits[i] as number)),
+				);
+			return worst;
+		});
+		expect(Math.max(...differences)).toBeLessThan(FLIP[system]);
+		const flipped = differences.filter((d) => d > NO_FLIP).length;
+		expect(flipped).toBeLessThanOrEqual(positions / 10);
+		expect(got.gates.length).toBe(gates.length);
+		got.gates.forEach((gate, i) => {
+			expect(Math.abs(gate - (gates[i] as number))).toBeLessThan(FLIP[system]);
+		});
+	});
+
+	it.each(SYSTEMS)("%s: a batch gives the bits of single tokens", (system) => {
+		const { ids } = readGolden(system);
+		const model = load(system);
+		const one = run(model, ids, 1);
+		expect(run(model, ids, 7)).toEqual(one);
+		expect(run(model, ids, model.maxBatch)).toEqual(one);
+	});
+
+	it("sequences do not see each other", () => {
+		const { ids } = readGolden("v1");
+		const alone = run(load("v1"), ids);
+		const model = load("v1", 3);
+		run(model, ids.toReversed(), 1, 1);
+		expect(run(model, ids, 1, 2)).toEqual(alone);
+		run(model, ids.toReversed(), 1, 1);
+		expect(run(model, ids, 1, 2)).toEqual(alone);
+	});
+
+	it("generates the token that the logits of the exit say", async () => {
+		const { ids } = readGolden("v1");
+		const model = load("v1");
+		const { exits, vocabSize } = model.config;
+		const { logits } = run(model, ids);
+		for (const [exit, layer] of exits.entries()) {
+			const last = ((exit + 1) * ids.length - 1) * vocabSize;
+			const expected = argmax(logits.slice(last, last + vocabSize));
+			const { ids: got } = await collect(model, ids, {
+				maxTokens: 1,
+				exit: { exit: "layer", layer },
+			});
+			expect(got).toEqual(
+				expected === model.config.eosTokenId ? [] : [expected],
+			);
+		}
+	});
+
+	it("leaving at the last layer is the full model, exactly", async () => {
+		const model = load("v1");
+		for (const prompt of [[0], [0, 5, 9], readGolden("v1").ids]) {
+			const full = await collect(model, prompt, { exit: { exit: "full" } });
+			const last = await collect(model, prompt, {
+				exit: { exit: "layer", layer: 4 },
+			});
+			expect(last).toEqual(full);
+		}
+	});
+
+	it("a fixed exit is the truncated model: deeper layers are never touched", async () => {
+		const untouched = load("v1");
+		const deep: number[] = [];
+		const spied: Model = {
+			...untouched,
+			layer: (sequence, l, position, count) => {
+				deep.push(l);
+				untouched.layer(sequence, l, position, count);
+			},
+		};
+		await collect(spied, [0, 1, 2], { exit: { exit: "layer", layer: 3 } });
+		expect(Math.max(...deep)).toBe(2);
+	});
+
+	it("counts what it spends", async () => {
+		const model = load("v1");
+		const prompt = Array.from({ length: 40 }, (_, i) => (i * 11) % 70);
+		const { ids, summary } = await collect(model, prompt, {
+			exit: { exit: "layer", layer: 3 },
+		});
+		const run = (layers: number) => {
+			let macs =
+				headMacs(model.config) *
+				(ids.length + (summary.finishReason === "stop" ? 1 : 0));
+			const fed =
+				prompt.length + ids.length - (summary.finishReason === "stop" ? 0 : 1);
+			for (let p = 0; p < fed; p++) macs += layers * layerMacs(model.config, p);
+			return macs;
+		};
+		expect(summary).toMatchObject({
+			promptTokens: 40,
+			completionTokens: ids.length,
+			exitLayers: ids.length ? { 3: ids.length } : {},
+			macs: run(3),
+			macsFull: run(4),
+		});
+	});
+
+	it("ends at maxTokens, at the context's end, at the end token and when told", async () => {
+		const model = load("v1");
+		const never = () => 5;
+		const byCount = await collect(model, [0], { maxTokens: 3, sample: never });
+		expect(byCount).toMatchObject({
+			ids: [5, 5, 5],
+			summary: { finishReason: "length" },
+		});
+		const byContext = await collect(model, [0, 1], {
+			maxTokens: 1000,
+			sample: never,
+		});
+		expect(byContext.ids.length).toBe(model.config.maxSeqLen - 2);
+		expect(byContext.summary.finishReason).toBe("length");
+		const byEnd = await collect(model, [0], { sample: () => 0 });
+		expect(byEnd).toMatchObject({
+			ids: [],
+			summary: { finishReason: "stop", completionTokens: 0 },
+		});
+		const tokens = createEngine(model).generate([0], {
+			maxTokens: 9,
+			sample: never,
+		});
+		await tokens.next();
+		const told = await tokens.next(true);
+		expect(told).toMatchObject({
+			done: true,
+			value: { finishReason: "stop", completionTokens: 1 },
+		});
+	});
+
+	it.each([
+		[[], {}, /prompt is empty/, "prompt"],
+		[[70], {}, /token id 70.*0 to 69/, "prompt"],
+		[[-1], {}, /token id -1/, "prompt"],
+		[[0.5], {}, /token id 0.5/, "prompt"],
+		[Array(48).fill(1), {}, /48 tokens.*context of 48.*at most 47/, "prompt"],
+		[[0], { maxTokens: 0 }, /max_tokens is 0/, "max_tokens"],
+		[
+			[0],
+			{ exit: { exit: "layer", layer: 2 } },
+			/no exit at layer 2.*1, 3, 4/,
+			"layer",
+		],
+	] as const)("refuses %j %j", async (prompt, options, message, param) => {
+		const model = load("v1");
+		const refusal = collect(
+			model,
+			[...prompt],
+			options as Partial<GenerateOptions>,
+		);
+		await expect(refusal).rejects.toThrow(message);
+		await expect(refusal).rejects.toMatchObject({ param });
+	});
+
+	it("gives sequences back when done, refused, left and aborted", async () => {
+		const model = load("v1", 2);
+		const engine = createEngine(model);
+		const options = { maxTokens: 20, sample: () => 5 };
+		for (let i = 0; i < 6; i++) {
+			const controller = new AbortController();
+			const aborted = engine.generate([0], {
+				...options,
+				signal: controller.signal,
+			});
+			await aborted.next();
+			controller.abort();
+			await expect(aborted.next()).rejects.toThrow(/abort/i);
+			const left = engine.generate([0], options);
+			await left.next();
+			await left.return(undefined as never);
+			await expect(engine.generate([], options).next()).rejects.toThrow();
+		}
+		for await (const _ of engine.generate([0], options));
+	});
+
+	it("lets requests wait in line for a sequence, and leave it", async () => {
+		const engine = createEngine(load("v1"));
+		const options = { maxTokens: 2, sample: () => 5 };
+		const first = engine.generate([0], options);
+		await first.next();
+		const controller = new AbortController();
+		const leaver = engine
+			.generate([0], { ...options, signal: controller.signal })
+			.next();
+		const waiter = engine.generate([0], options).next();
+		controller.abort();
+		await expect(leaver).rejects.toThrow(/abort/i);
+		await first.return(undefined as never);
+		expect(await waiter).toMatchObject({ value: { id: 5 } });
+	});
+});

@@ -1,0 +1,106 @@
+import { env, SELF } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import { STORY } from "../support/story.ts";
+
+function post(body: object) {
+	return SELF.fetch("https://edge.test/v1/completions", {
+		method: "POST",
+		body: JSON.stringify(body),
+	});
+}
+
+describe("the Worker, in workerd, with its model", () => {
+	it("writes the golden story", async () => {
+		const { prompt, text, maxTokens } = STORY;
+		const response = await post({
+			prompt,
+			max_tokens: maxTokens,
+			temperature: 0,
+		});
+		const { choices, bitskip } = await response.json<{
+			choices: { text: string }[];
+			bitskip: object;
+		}>();
+		expect(choices[0]?.text).toBe(text);
+		expect(bitskip).toMatchObject({
+			policy: "full",
+			exit_layers: { 24: maxTokens },
+		});
+	});
+
+	it("leaves at a layer when asked", async () => {
+		const { prompt, maxTokens } = STORY;
+		const response = await post({
+			prompt,
+			max_tokens: maxTokens,
+			temperature: 0,
+			bitskip: { exit: "layer", layer: 18 },
+		});
+		const { bitskip } = await response.json<{
+			bitskip: { macs: number; macs_full: number };
+		}>();
+		expect(bitskip.macs / bitskip.macs_full).toBeLessThan(0.8);
+	});
+
+	it("streams, and serves requests side by side as one by one", async () => {
+		const ask = async (seed: number) => {
+			const response = await post({
+				prompt: "One day",
+				max_tokens: 30,
+				seed,
+				stream: true,
+			});
+			const text = await response.text();
+			expect(text).toMatch(/data: \[DONE\]\n\n$/);
+			return [...text.matchAll(/"text":"((?:[^"\\]|\\.)*)"/g)]
+				.map((m) => m[1])
+				.join("");
+		};
+		const seeds = [1, 2, 3, 4, 5, 6, 7];
+		const together = await Promise.all(seeds.map(ask));
+		for (const [i, seed] of seeds.entries())
+			expect(await ask(seed)).toBe(together[i]);
+		expect(new Set(together).size).toBeGreaterThan(1);
+	});
+
+	it("takes sequences back from clients that leave", async () => {
+		for (let i = 0; i < 12; i++) {
+			const controller = new AbortController();
+			const left = SELF.fetch("https://edge.test/v1/completions", {
+				method: "POST",
+				body: JSON.stringify({ max_tokens: 400, stream: i % 2 === 0 }),
+				signal: controller.signal,
+			});
+			if (i % 2 === 0) await (await left).body?.getReader().read();
+			else await new Promise((resolve) => setTimeout(resolve, 2));
+			controller.abort();
+			await left.catch(() => {});
+		}
+		expect((await post({ max_tokens: 2 })).status).toBe(200);
+	});
+
+	it("refuses what the model cannot do", async () => {
+		const tooLong = await post({ prompt: "word ".repeat(600) });
+		expect(tooLong.status).toBe(400);
+		expect(await tooLong.json()).toMatchObject({ error: { param: "prompt" } });
+		const noExit = await post({ bitskip: { exit: "layer", layer: 5 } });
+		expect(noExit.status).toBe(400);
+		expect(await noExit.json()).toMatchObject({
+			error: {
+				param: "bitskip.layer",
+				message: expect.stringMatching(/6, 12, 18, 24/),
+			},
+		});
+	});
+
+	it("lets no request at the files of its assets", async () => {
+		for (const path of ["/stories.bitskip", "/stories.tokenizer.json"]) {
+			const response = await SELF.fetch(`https://edge.test${path}`);
+			expect(response.status).toBe(404);
+			const { ASSETS } = env as unknown as { ASSETS: { fetch: typeof fetch } };
+			expect((await ASSETS.fetch(`https://assets.local${path}`)).status).toBe(
+				200,
+			);
+		}
+	});
+});
