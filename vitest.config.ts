@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig, type TestProjectConfiguration } from "vitest/config";
@@ -7,18 +7,11 @@ const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 /** Files that tests read, by name, as base64: workerd has no file system. */
 const files = Object.fromEntries(
-	["full", "v1", "v2", "v3"]
-		.flatMap((system) =>
-			["config.json", "model.safetensors", "golden.safetensors"].map(
-				(name) => `test/vectors/${system}/${name}`,
-			),
-		)
-		.concat(
-			"test/vectors/stories/golden.safetensors",
-			"build/assets/stories.bitskip",
-			"build/assets/stories.tokenizer.json",
-		)
-		.map((name) => [name, readFileSync(path(name)).toString("base64")]),
+	[
+		...globSync("test/vectors/*/*", { cwd: path(".") }),
+		"build/assets/stories.bitskip",
+		"build/assets/stories.tokenizer.json",
+	].map((name) => [name, readFileSync(path(name)).toString("base64")]),
 );
 
 /** The same tests in Node and in workerd; only how a compiled module is come by differs. */

@@ -9,39 +9,7 @@ import {
 import { argmax } from "../src/sampler.ts";
 import { loadModel, type Model } from "../src/wasm.ts";
 import { packVectors, readGolden, SYSTEMS } from "./support/files.ts";
-
-/**
- * Largest difference from PyTorch's logits, which reach 6.5 here. Sums run in another order, which
- * moves a logit by some 1e-6. Now and then that moves an activation over a rounding boundary: one
- * level of 127 or 7, and what follows from it. The first bound holds for all but such positions,
- * the second for those, at most a tenth of all; a level of 7 weighs eighteen times one of 127.
- */
-const NO_FLIP = 1e-4;
-const FLIP = { full: NO_FLIP, v1: 0.05, v2: 0.5, v3: 0.05 };
-
-/** Runs tokens one by one; returns logits (exits, T, V) and gates (exits - 1, T), flat. */
-function run(model: Model, ids: number[], batch = 1, sequence = 0) {
-	const { exits, nLayers, vocabSize } = model.config;
-	const logits = new Float32Array(exits.length * ids.length * vocabSize);
-	const gates = new Float32Array((exits.length - 1) * ids.length);
-	for (let at = 0; at < ids.length; at += batch) {
-		const tokens = ids.slice(at, at + batch);
-		tokens.forEach((token, slot) => {
-			model.embed(slot, token);
-		});
-		for (let l = 0; l < nLayers; l++) {
-			model.layer(sequence, l, at, tokens.length);
-			const exit = exits.indexOf(l + 1);
-			if (exit < 0) continue;
-			for (let slot = 0; slot < tokens.length; slot++) {
-				const row = exit * ids.length + at + slot;
-				if (exit < exits.length - 1) gates[row] = model.gate(exit, slot);
-				logits.set(model.head(exit, slot), row * vocabSize);
-			}
-		}
-	}
-	return { logits, gates };
-}
+import { expectGolden, run } from "./support/golden.ts";
 
 async function collect(
 	model: Model,
@@ -66,27 +34,7 @@ describe.each(["strict", "relaxed"] as const)("engine, %s build", (build) => {
 		loadModel(modules[build], packVectors(system), { sequences });
 
 	it.each(SYSTEMS)("%s: PyTorch's logits and gates at every exit", (system) => {
-		const { ids, logits, gates } = readGolden(system);
-		const model = load(system);
-		const got = run(model, ids);
-		const positions = logits.length / model.config.vocabSize;
-		const differences = Array.from({ length: positions }, (_, row) => {
-			const from = row * model.config.vocabSize;
-			let worst = 0;
-			for (let i = from; i < from + model.config.vocabSize; i++)
-				worst = Math.max(
-					worst,
-					Math.abs((got.logits[i] as number) - (logits[i] as number)),
-				);
-			return worst;
-		});
-		expect(Math.max(...differences)).toBeLessThan(FLIP[system]);
-		const flipped = differences.filter((d) => d > NO_FLIP).length;
-		expect(flipped).toBeLessThanOrEqual(positions / 10);
-		expect(got.gates.length).toBe(gates.length);
-		got.gates.forEach((gate, i) => {
-			expect(Math.abs(gate - (gates[i] as number))).toBeLessThan(FLIP[system]);
-		});
+		expectGolden(load(system), readGolden(system));
 	});
 
 	it.each(SYSTEMS)("%s: a batch gives the bits of single tokens", (system) => {

@@ -4,11 +4,13 @@
     python3 vectors.py --out ../test/vectors --stories runs/v1/checkpoint.pt --tokenizer tokenizer.json
 
 For each model a folder: the model itself (the stories' excepted, which is in models/) and
-golden.safetensors with `ids` (T) and `logits` (exits, T, V), by PyTorch's fake-quantised forward pass
-in float32. Seed and PyTorch's version stand in golden.json.
+golden.safetensors with `ids` (T), `logits` (exits, T, V) and `gates` (exits - 1, T), by PyTorch's
+fake-quantised forward pass in float32. Where they come from stands in golden.json; for the stories
+also how the model, always taking the likeliest token, goes on from `prompt`.
 """
 
 import argparse
+import copy
 import json
 import pathlib
 
@@ -30,7 +32,8 @@ SMALL = {
     "exits": (1, 3, 4),
 }
 SEED = 2026
-OPENING = "Once upon a time, there was a little girl named Lily. She"
+PROMPT = "Once upon a time"
+MAX_TOKENS = 60
 
 
 def random_model(config: Config) -> BitSkip:
@@ -47,19 +50,49 @@ def random_model(config: Config) -> BitSkip:
 
 
 @torch.no_grad()
-def write_golden(model: BitSkip, ids: torch.Tensor, out: pathlib.Path, about: str) -> None:
+def forward(model: BitSkip, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (exits, T, V) and gates (exits - 1, T) for ids (T)."""
+    c = model.config
+    w = model.quantized()
+    logits, gates = [], []
+    for e, h in enumerate(model.hidden_states(ids[None], w, [True] * c.n_layers)):
+        state = model.exit_state(h, e)
+        logits.append(model.head(state, w["embedding"]))
+        if e < len(c.exits) - 1:
+            gates.append(model.gate(state, e))
+    return torch.cat(logits), torch.cat(gates)
+
+
+def write_golden(model: BitSkip, ids: torch.Tensor, out: pathlib.Path, about: dict) -> None:
+    """Also says how far PyTorch's own float32 is from its float64: what rounding alone does."""
     out.mkdir(parents=True, exist_ok=True)
-    logits = torch.cat(model(ids[None]))
-    gates = [
-        model.gate(model.exit_state(h, e), e)[0]
-        for e, h in enumerate(
-            model.hidden_states(ids[None], model.quantized(), [True] * model.config.n_layers)[:-1]
-        )
-    ]
-    tensors = {"ids": ids.float(), "logits": logits, "gates": torch.stack(gates)}
+    logits, gates = forward(model, ids)
+    exact, _ = forward(copy.deepcopy(model).double(), ids)
+    differences = (logits - exact).abs().amax(-1).flatten()
+    tensors = {"ids": ids.float(), "logits": logits, "gates": gates}
     write_safetensors(out / "golden.safetensors", tensors)
-    provenance = {"by": "train/vectors.py", "torch": torch.__version__, "about": about}
+    provenance = {
+        "by": "train/vectors.py",
+        "torch": torch.__version__,
+        **about,
+        "float32_against_float64": {
+            "largest": round(differences.max().item(), 7),
+            "share_above_0.0001": round((differences > 1e-4).float().mean().item(), 4),
+        },
+    }
     (out / "golden.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
+
+
+@torch.no_grad()
+def greedy(model: BitSkip, ids: list[int], count: int) -> list[int]:
+    """`count` tokens, each the likeliest, or fewer where the story ends."""
+    made: list[int] = []
+    while len(made) < count:
+        id = int(model(torch.tensor([ids + made]))[-1][0, -1].argmax())
+        if id == 0:
+            break
+        made.append(id)
+    return made
 
 
 def main() -> None:
@@ -70,9 +103,16 @@ def main() -> None:
     args = parser.parse_args()
     fused.extension = None  # the plain formulas are the reference
     if args.stories:
-        ids = [0, *Tokenizer(args.tokenizer).encode(OPENING)]
+        tokenizer = Tokenizer(args.tokenizer)
         model = load_checkpoint(args.stories)
-        write_golden(model, torch.tensor(ids), args.out / "stories", OPENING)
+        story = greedy(model, [0, *tokenizer.encode(PROMPT)], MAX_TOKENS)
+        about = {
+            "prompt": PROMPT,
+            "max_tokens": MAX_TOKENS,
+            "story": tokenizer.decode_bytes(story).decode(),
+        }
+        ids = torch.tensor([0, *tokenizer.encode(PROMPT), *story])
+        write_golden(model, ids, args.out / "stories", about)
         return
     for path in sorted(pathlib.Path(__file__).with_name("configs").glob("*.json")):
         settings = json.loads(path.read_text(encoding="utf-8"))
@@ -80,7 +120,7 @@ def main() -> None:
             continue
         model = random_model(Config(**SMALL, **settings["model"]))
         ids = torch.randint(0, SMALL["vocab_size"], (40,))
-        write_golden(model, ids, args.out / path.stem, f"random weights, seed {SEED}")
+        write_golden(model, ids, args.out / path.stem, {"weights": f"random, seed {SEED}"})
         export(model, args.out / path.stem)
 
 

@@ -31,11 +31,21 @@ export function packVectors(system: System): Uint8Array<ArrayBuffer> {
 	);
 }
 
-/** PyTorch's logits, (exits, T, V), and gates, (exits - 1, T), for the tokens (T). */
-export function readGolden(model: System | "stories") {
-	const tensors = readSafetensors(
-		readFile(`test/vectors/${model}/golden.safetensors`),
-	);
+/** What train/vectors.py wrote: PyTorch's answers for the tokens `ids`, (T). */
+export interface Golden {
+	ids: number[];
+	/** (exits, T, V) */
+	logits: Float32Array;
+	/** (exits - 1, T) */
+	gates: Float32Array;
+	/** The largest difference between PyTorch's own logits in float32 and in float64. */
+	float32AgainstFloat64: number;
+}
+
+export function readGolden(model: System | "stories"): Golden {
+	const folder = `test/vectors/${model}`;
+	const tensors = readSafetensors(readFile(`${folder}/golden.safetensors`));
+	const about = JSON.parse(readText(`${folder}/golden.json`));
 	const read = (name: string) => {
 		const tensor = tensors.get(name);
 		if (!tensor) throw new Error(`golden.safetensors has no ${name}`);
@@ -45,5 +55,15 @@ export function readGolden(model: System | "stories") {
 		ids: Array.from(read("ids")),
 		logits: read("logits"),
 		gates: read("gates"),
+		float32AgainstFloat64: about.float32_against_float64.largest,
 	};
+}
+
+/** PyTorch's greedy continuation by the shipped model. */
+export function readGoldenStory(): {
+	prompt: string;
+	max_tokens: number;
+	story: string;
+} {
+	return JSON.parse(readText("test/vectors/stories/golden.json"));
 }

@@ -1,6 +1,8 @@
 import { env, SELF } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import { STORY } from "../support/story.ts";
+import { readGoldenStory } from "../support/files.ts";
+
+const golden = readGoldenStory();
 
 function post(body: object) {
 	return SELF.fetch("https://edge.test/v1/completions", {
@@ -11,28 +13,28 @@ function post(body: object) {
 
 describe("the Worker, in workerd, with its model", () => {
 	it("writes the golden story", async () => {
-		const { prompt, text, maxTokens } = STORY;
+		const { prompt, max_tokens, story } = golden;
 		const response = await post({
 			prompt,
-			max_tokens: maxTokens,
+			max_tokens,
 			temperature: 0,
 		});
 		const { choices, bitskip } = await response.json<{
 			choices: { text: string }[];
 			bitskip: object;
 		}>();
-		expect(choices[0]?.text).toBe(text);
+		expect(choices[0]?.text).toBe(story);
 		expect(bitskip).toMatchObject({
 			policy: "full",
-			exit_layers: { 24: maxTokens },
+			exit_layers: { 24: max_tokens },
 		});
 	});
 
 	it("leaves at a layer when asked", async () => {
-		const { prompt, maxTokens } = STORY;
+		const { prompt, max_tokens } = golden;
 		const response = await post({
 			prompt,
-			max_tokens: maxTokens,
+			max_tokens,
 			temperature: 0,
 			bitskip: { exit: "layer", layer: 18 },
 		});
