@@ -1,0 +1,106 @@
+"""Run with `python3 -m unittest` in this folder. Needs no data: its stories are made up."""
+
+import argparse
+import contextlib
+import io
+import itertools
+import json
+import pathlib
+import random
+import tempfile
+import unittest
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import tokenizer
+import train
+from data import END, pack
+from model import BitSkip, Config
+
+TINY = {
+    "dim": 64,
+    "hidden_dim": 64,
+    "n_layers": 2,
+    "n_heads": 2,
+    "n_kv_heads": 1,
+    "max_seq_len": 64,
+    "exits": [1, 2],
+}
+
+
+def made_up_stories(count: int) -> list[str]:
+    draw = random.Random(1)
+    names, deeds = ("Tom", "Ann", "Sue"), ("ran", "sat", "sang", "slept")
+    sentence = lambda: f"{draw.choice(names)} {draw.choice(deeds)} all day."  # noqa: E731
+    return [" ".join(sentence() for _ in range(draw.randint(2, 12))) for _ in range(count)]
+
+
+class Loss(unittest.TestCase):
+    def test_labels_are_shifted_at_every_exit(self):
+        """Each exit's loss is the cross-entropy of the next token, not of the present one."""
+        torch.manual_seed(1)
+        model = BitSkip(Config(**TINY, vocab_size=50))
+        rows = torch.randint(0, 50, (3, 33))
+        early, last = model(rows[:, :-1])
+        next_token = [F.cross_entropy(x.flatten(0, 1), rows[:, 1:].flatten()) for x in (early, last)]
+        gate = 0.5**0.5  # BCE of an untrained gate, whose logit is 0, is ln 2
+        gate = F.binary_cross_entropy_with_logits(torch.zeros(1), torch.full((1,), gate))
+        recipe = train.Recipe(layer_drop=0.0, exit_weight=0.5)
+        loss = train.loss_of(model, rows, random.Random(1), recipe)
+        torch.testing.assert_close(loss, next_token[1] + 0.5 * next_token[0] + gate)
+
+
+class Rows(unittest.TestCase):
+    def test_rows_begin_with_a_story_and_hold_each_story_once(self):
+        """Perhaps cut at the end of its row."""
+        stories = [torch.randint(1, 50, (n,)).tolist() for n in (5, 9, 30, 2, 17, 11, 40)]
+        rows = pack([np.array(story) for story in stories], 32, seed=1)
+        self.assertTrue((rows[:, 0] == END).all())
+        self.assertEqual(rows.shape[1], 33)
+        left = list(stories)
+        for row in rows.tolist():
+            ends = [i for i, id in enumerate(row) if id == END] + [len(row)]
+            for begin, end in itertools.pairwise(ends):
+                piece = row[begin + 1 : end]
+                if piece:
+                    left.remove(next(story for story in left if story[: len(piece)] == piece))
+        self.assertEqual(left, [])
+
+
+class Smoke(unittest.TestCase):
+    def test_twenty_steps_lower_the_loss_and_a_run_resumes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder)
+            stories = made_up_stories(200)
+            (path / "text.txt").write_text("\n<|endoftext|>\n".join(stories))
+            merges = tokenizer.train(stories, 300)
+            (path / "tokenizer.json").write_text(json.dumps(tokenizer.tokenizer_json(merges)))
+            recipe = {"batch_tokens": 256, "micro_batch_tokens": 128, "short_length": 32}
+            (path / "config.json").write_text(json.dumps({"model": TINY, "recipe": recipe}))
+            args = argparse.Namespace(
+                config=path / "config.json",
+                train=path / "text.txt",
+                valid=path / "text.txt",
+                tokenizer=path / "tokenizer.json",
+                out=path / "run",
+                tokens=20 * 256,
+                valid_stories=5,
+                checkpoint_steps=10,
+                workers=1,
+            )
+            with contextlib.redirect_stdout(io.StringIO()):
+                train.train(args)
+                args.tokens = 30 * 256
+                train.train(args)
+            log = [json.loads(line) for line in (path / "run/log.jsonl").read_text().splitlines()]
+            self.assertEqual([line["step"] for line in log], [10, 20, 30])
+            self.assertLess(log[1]["loss"], log[0]["loss"] - 0.2)
+            self.assertLess(log[2]["loss"], log[1]["loss"])
+            bpb = log[2]["valid_bits_per_byte"]
+            self.assertEqual(list(bpb), ["1", "2"])
+
+
+if __name__ == "__main__":
+    unittest.main()
