@@ -1,64 +1,121 @@
 // Grouped-query attention of one token over the keys and values so far, its own included.
 //
-// A layer's cache is keys, then values, each (kvHeads, maxSeqLen, headDim) f32: one head's keys of
-// successive positions lie one behind the other, so that a head reads memory in order.
+// Keys and values are int7 with a scale for each vector (absmax / 63), in the tiles of matmul.ts, so
+// that scores and sums are two matrix products: keys are a matrix of positions x headDim, values one
+// of headDim x positions. Both factors of the second are quantised too: probabilities, times the
+// values' scales, to 127 levels. LOG.md has what that costs.
+//
+// The cache of a layer holds for each key-value head, with S = maxSeqLen rounded up to 32:
+// keys int7 (S, headDim), their scales f32 (S), values int7 (headDim rounded up to 32, S), their
+// scales f32 (S).
 
-import { softmax, sumLanes } from "./nn";
+import { matvecInt7 } from "./matmul";
+import { softmax, softmaxPeak } from "./nn";
+import { absmax, quantize, quantizedSize, roundToInt } from "./quantize";
+
+/**
+ * What codes are scaled to, and what scales are: keys and values are small integers times one number,
+ * all the more with 4-bit activations, so that many would lie halfway between two codes and be
+ * rounded as the noise of the last bit has it. A little less than 63 takes them towards zero, in
+ * whatever order an implementation computes.
+ */
+const CODE_RANGE: f32 = 63.0 * (1.0 - 1.0 / 65536.0);
+const LEVELS: f32 = 63;
+const ONES: usize = memory.data<f32>([
+  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+], 16);
+
+// @ts-ignore: decorator
+@inline
+function up32(n: usize): usize {
+  return (n + 31) & ~31;
+}
+
+/** Bytes of one key-value head of one layer. */
+function headSize(maxSeqLen: usize, headDim: usize): usize {
+  return up32(maxSeqLen) * (headDim + up32(headDim) + 8);
+}
 
 /** Bytes of the keys and values of one layer. */
 export function cacheSize(kvHeads: u32, maxSeqLen: u32, headDim: u32): u64 {
-  return (<u64>kvHeads * maxSeqLen * headDim) << 3;
+  return <u64>kvHeads * headSize(maxSeqLen, headDim);
 }
 
-/** Puts k and v, each kvHeads * headDim, at `position`. */
+/** Bytes of scratch that attention() needs. */
+export function scratchSize(maxSeqLen: usize, headDim: usize): usize {
+  return quantizedSize(headDim) + (up32(maxSeqLen) << 2) + quantizedSize(up32(maxSeqLen));
+}
+
+/** Puts k and v, each (kvHeads, headDim) f32, at `position`. */
 export function storeKeyValue(
-  cache: usize, k: usize, v: usize, position: u32, kvHeads: u32, maxSeqLen: u32, headDim: u32,
+  cache: usize, k: usize, v: usize, position: usize, kvHeads: usize, maxSeqLen: usize, headDim: usize,
 ): void {
-  const size: usize = headDim << 2, stride = <usize>maxSeqLen * size;
-  cache += position * size;
-  for (let head: u32 = 0; head < kvHeads; head++, cache += stride, k += size, v += size) {
-    memory.copy(cache, k, size);
-    memory.copy(cache + kvHeads * stride, v, size);
+  const positions = up32(maxSeqLen), vectorSize = headDim << 2;
+  for (let head: usize = 0; head < kvHeads; head++, k += vectorSize, v += vectorSize) {
+    const keyScales = cache + positions * headDim;
+    const values = keyScales + (positions << 2);
+    const valueScales = values + positions * up32(headDim);
+
+    let range = max(absmax(k, headDim), 1e-5);
+    store<f32>(keyScales + (position << 2), range / LEVELS);
+    let scale = f32x4.splat(CODE_RANGE / range);
+    let at = cache + (position >> 5) * (headDim << 5) + ((position & 31) << 2);
+    for (let i: usize = 0; i < vectorSize; i += 16, at += 128) {
+      v128.store32_lane(at, code4(k + i, scale), 0);
+    }
+
+    range = max(absmax(v, headDim), 1e-5);
+    store<f32>(valueScales + (position << 2), range / LEVELS);
+    scale = f32x4.splat(CODE_RANGE / range);
+    at = values + ((position >> 2) << 7) + (position & 3);
+    for (let i: usize = 0; i < vectorSize; i += 16) {
+      const codes = code4(v + i, scale);
+      // Rows i / 4 to i / 4 + 3 of a tile lie 4 bytes apart; row blocks of 32, positions * 32.
+      const p = at + (i >> 7) * (positions << 5) + (i & 127);
+      v128.store8_lane(p, codes, 0);
+      v128.store8_lane(p, codes, 1, 4);
+      v128.store8_lane(p, codes, 2, 8);
+      v128.store8_lane(p, codes, 3, 12);
+    }
+    cache += headSize(maxSeqLen, headDim);
   }
+}
+
+/** Four int7 codes, + 64, in the lowest four bytes. */
+// @ts-ignore: decorator
+@inline
+function code4(x: usize, scale: v128): v128 {
+  const codes = i32x4.add(roundToInt(f32x4.mul(v128.load(x), scale)), i32x4.splat(64));
+  const words = i16x8.narrow_i32x4_s(codes, codes);
+  return i8x16.narrow_i16x8_u(words, words);
 }
 
 /**
  * y[heads * headDim] = softmax(q k / sqrt(headDim)) v over positions 0..count-1. Query heads
- * h * heads / kvHeads and on share key head h. `scores` is scratch for maxSeqLen floats, rounded up
- * to 4. headDim is a multiple of 16.
+ * h * heads / kvHeads and on share key head h. y has room for 16 more floats, which may be
+ * overwritten. headDim is a multiple of 16.
  */
 export function attention(
-  y: usize, q: usize, cache: usize, scores: usize,
-  count: u32, heads: u32, kvHeads: u32, maxSeqLen: u32, headDim: u32,
+  y: usize, q: usize, cache: usize, scratch: usize,
+  count: usize, heads: usize, kvHeads: usize, maxSeqLen: usize, headDim: usize,
 ): void {
-  const size: usize = headDim << 2, stride = <usize>maxSeqLen * size;
-  const group = heads / kvHeads, scale: f32 = 1 / sqrt<f32>(<f32>headDim);
-  for (let head: u32 = 0; head < heads; head++, q += size, y += size) {
-    const keys = cache + (head / group) * stride, values = keys + kvHeads * stride;
-    const keysEnd = keys + count * size;
-    for (let k = keys, s = scores; k < keysEnd; k += size, s += 4) {
-      let a = f32x4.splat(0), b = a;
-      for (let i: usize = 0; i < size; i += 32) {
-        a = f32x4.add(a, f32x4.mul(v128.load(q + i), v128.load(k + i)));
-        b = f32x4.add(b, f32x4.mul(v128.load(q + i, 16), v128.load(k + i, 16)));
-      }
-      store<f32>(s, sumLanes(f32x4.add(a, b)) * scale);
-    }
-    const inverse = f32x4.splat(softmax(scores, count));
-    const valuesEnd = values + count * size;
-    for (let i: usize = 0; i < size; i += 64) {
-      let a = f32x4.splat(0), b = a, c = a, d = a;
-      for (let v = values + i, s = scores; v < valuesEnd; v += size, s += 4) {
-        const p = v128.load32_splat(s);
-        a = f32x4.add(a, f32x4.mul(p, v128.load(v)));
-        b = f32x4.add(b, f32x4.mul(p, v128.load(v, 16)));
-        c = f32x4.add(c, f32x4.mul(p, v128.load(v, 32)));
-        d = f32x4.add(d, f32x4.mul(p, v128.load(v, 48)));
-      }
-      v128.store(y + i, f32x4.mul(a, inverse));
-      v128.store(y + i, f32x4.mul(b, inverse), 16);
-      v128.store(y + i, f32x4.mul(c, inverse), 32);
-      v128.store(y + i, f32x4.mul(d, inverse), 48);
+  const positions = up32(maxSeqLen), vectorSize = headDim << 2;
+  const query = scratch, scores = query + quantizedSize(headDim);
+  const weights = scores + (positions << 2);
+  const group = heads / kvHeads, columns = (count + 15) & ~15;
+  const factor: f32 = 1 / sqrt<f32>(<f32>headDim);
+  for (let head: usize = 0; head < heads; head++, q += vectorSize, y += vectorSize) {
+    const keys = cache + (head / group) * headSize(maxSeqLen, headDim);
+    const keyScales = keys + positions * headDim;
+    const values = keyScales + (positions << 2);
+    const valueScales = values + positions * up32(headDim);
+    quantize(query, q, headDim, 127, absmax(q, headDim), factor);
+    matvecInt7(scores, keys, keyScales, query, up32(count), headDim, 1);
+    const inverse = softmax(scores, valueScales, count);
+    quantize(weights, scores, columns, 127, softmaxPeak, inverse);
+    for (let i: usize = 0; i < headDim; i += 32) {
+      matvecInt7(y + (i << 2), values + i * positions, ONES, weights, 32, columns, 1);
     }
   }
 }

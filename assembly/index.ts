@@ -2,6 +2,7 @@
 // Numbers and addresses only, no imports. No argument is trusted: a wrong one gets a status.
 
 import * as image from "./image";
+import * as matmul from "./matmul";
 import * as status from "./status";
 import * as transformer from "./transformer";
 
@@ -48,6 +49,14 @@ export function loadImage(sequences: u32): i32 {
   return status.OK;
 }
 
+/**
+ * Chooses the kernel of the matrix products: 0 strict, in the strict build; 1 dot8, the default, or 2
+ * dot16, in the relaxed build. They give the same bits. Returns a status.
+ */
+export function setKernel(kernel: u32): i32 {
+  return matmul.setKernel(kernel) ? status.OK : status.BAD_KERNEL;
+}
+
 /** The byte offset of the header field that BAD_HEADER complains of. */
 export function faultOffset(): u32 {
   return image.fault;
@@ -82,7 +91,7 @@ export function layer(sequence: u32, l: u32, position: u32, count: u32): i32 {
   if (l >= image.nLayers) return status.BAD_LAYER;
   if (count - 1 >= transformer.MAX_BATCH) return status.BAD_BATCH;
   if (position >= image.maxSeqLen || count > image.maxSeqLen - position) return status.BAD_POSITION;
-  for (let i: u32 = 0; i < count; i++) transformer.layer(sequence, l, i, position + i);
+  transformer.layer(sequence, l, position, count);
   return status.OK;
 }
 

@@ -1,22 +1,23 @@
 // Not shipped: the kernels themselves, unchecked, and their references, for tests and benchmarks.
 
-import * as activation from "./quantize";
+import * as quantized from "./quantize";
 
-export { attention, cacheSize, storeKeyValue } from "./attention";
+export { attention, cacheSize, scratchSize, storeKeyValue } from "./attention";
+export {
+  attention as attentionF32,
+  cacheSize as cacheSizeF32,
+  storeKeyValue as storeKeyValueF32,
+} from "./attention_f32";
 export { hadamard } from "./hadamard";
-export { checksum, imageSize, readHeader, verify } from "./image";
-export { matvecF32, matvecInt7, matvecTernary, ternarySize } from "./matmul";
-export { addTo, dot, fillRope, relu2Gate, rmsnorm, rope, softmax } from "./nn";
-export { quantize } from "./quantize";
+export { matmulTernary, matvecF32, matvecInt7, setKernel } from "./matmul";
+export { addTo, dot, fillRope, rope, softmax } from "./nn";
+export { absmax, norm, normGated, quantize, quantizedSize } from "./quantize";
 export * from "./reference";
 export { xxh32 } from "./xxh32";
 
-export function inverseScale(): f32 {
-  return activation.inverseScale;
-}
-
-export function activationSum(): i32 {
-  return activation.sum;
+/** Of the last norm() or normGated(). */
+export function peak(): f32 {
+  return quantized.peak;
 }
 
 /** Where a caller may put what it likes. */

@@ -1,6 +1,6 @@
-// Matrix-vector products, y = W x. Three kinds of weights, one tile shape: 32 rows, and along the
-// columns as many as fill the tile, so that a column's activations are broadcast to all lanes and
-// no lane is ever summed with its neighbour.
+// Matrix products, y = W x for one or more tokens x. Three kinds of weights, one tile shape: 32
+// rows, and along the columns as many as fill the tile, so that a column's activations are broadcast
+// to all lanes and no lane is ever summed with its neighbour.
 //
 //   ternary   W in {-1, 0, 1}, stored as {0, 1, 2}, 2 bits.   Tile: 32 rows x 4 columns, 32 bytes
 //   int7      W in [-63, 63], stored + 64, one byte.          Tile: 32 rows x 4 columns, 128 bytes
@@ -16,178 +16,83 @@
 // Activations are int8 in [-127, 127]. Stored weights are moved up by an offset (1 or 64) so that
 // they fit 7 unsigned bits, which every engine's relaxed dot product multiplies exactly; the offset
 // times the sum of the activations is subtracted at the end. All sums are exact int32 (bounds at
-// each kernel), so the strict and relaxed builds agree bit for bit.
+// each kernel), so all kernels agree bit for bit.
 //
 // Shapes: rows is a multiple of 32, columns of 16.
 
-import { ACTIVATION_BYTES } from "./quantize";
+import * as dot16 from "./dot16";
+import * as dot8 from "./dot8";
+import * as int7 from "./int7";
+import { INVERSE_SCALE, SUM, TOKEN_SIZE } from "./quantize";
+import * as strict from "./strict";
+import { Dot16, Dot8, RELAXED, Strict } from "./tile";
 
-const RELAXED: bool = ASC_FEATURE_RELAXED_SIMD;
+export const KERNEL_STRICT: u32 = 0;
+export const KERNEL_DOT8: u32 = 1;
+export const KERNEL_DOT16: u32 = 2;
 
-/** Masks come from memory: V8 builds a v128 constant anew each time round a loop. */
-// prettier-ignore
-const BYTE_MASKS: usize = memory.data<u8>([
-  3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3,
-  12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12, 12,
-  48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 48,
-], 16);
-// prettier-ignore
-const EVEN_MASKS: usize = memory.data<u16>([
-  3, 3, 3, 3, 3, 3, 3, 3, 12, 12, 12, 12, 12, 12, 12, 12,
-  48, 48, 48, 48, 48, 48, 48, 48, 192, 192, 192, 192, 192, 192, 192, 192,
-  255, 255, 255, 255, 255, 255, 255, 255,
-], 16);
+/** What the matrix products use. */
+export let kernel: u32 = RELAXED ? KERNEL_DOT8 : KERNEL_STRICT;
+
+/** Whether this build has the kernel; if so, it is used from now on. */
+export function setKernel(k: u32): bool {
+  if (RELAXED ? k != KERNEL_DOT8 && k != KERNEL_DOT16 : k != KERNEL_STRICT) return false;
+  kernel = k;
+  return true;
+}
 
 /** Bytes of a ternary matrix. */
 export function ternarySize(rows: u32, columns: u32): u64 {
   return ((<u64>rows) * columns) >> 2;
 }
 
-// @ts-ignore: decorator
-@inline
-function storeScaled(y: usize, accumulator: v128, offset: v128, scale: v128): void {
-  v128.store(y, f32x4.mul(f32x4.convert_i32x4_s(i32x4.sub(accumulator, offset)), scale));
-}
-
 /**
- * y[rows] f32 = scale * (W x), W ternary, for activations x of the given sum (see quantize.ts).
- *
- * Each field of a byte is masked where it lies, so products are 1, 4 or 16 times too large until
- * the end: |sum| <= 48 * 127 * columns < 2^31 for columns < 352,000.
+ * y[count][rows] f32 = scale * (W x), W ternary, for `count` tokens that quantize() left at x, one
+ * each `xStride` bytes; rows of y are `yStride` bytes apart.
  */
-export function matvecTernary(
-  y: usize, w: usize, x: usize, rows: u32, columns: u32, sum: i32, scale: f32,
+export function matmulTernary(
+  y: usize, yStride: usize, w: usize, x: usize, xStride: usize,
+  rows: usize, columns: usize, count: usize, scale: f32,
 ): void {
-  if (RELAXED) matvecTernaryDot8(y, w, x, rows, columns, sum, scale);
-  else matvecTernaryStrict(y, w, x, rows, columns, sum, scale);
-}
-
-function matvecTernaryDot8(
-  y: usize, w: usize, x: usize, rows: u32, columns: u32, sum: i32, scale: f32,
-): void {
-  const m0 = v128.load(BYTE_MASKS), m1 = v128.load(BYTE_MASKS, 16), m2 = v128.load(BYTE_MASKS, 32);
-  const xEnd = x + columns;
-  for (const yEnd = y + (rows << 2); y < yEnd; y += 128) {
-    let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
-    for (let p = x; p < xEnd; p += 4, w += 32) {
-      const xv = v128.load32_splat(p), lo = v128.load(w), hi = v128.load(w, 16);
-      a0 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.and(lo, m0), a0);
-      a1 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.and(lo, m1), a1);
-      a2 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.and(lo, m2), a2);
-      a3 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.and(i16x8.shr_u(lo, 6), m0), a3);
-      a4 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.and(hi, m0), a4);
-      a5 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.and(hi, m1), a5);
-      a6 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.and(hi, m2), a6);
-      a7 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.and(i16x8.shr_u(hi, 6), m0), a7);
-    }
-    const offset = i32x4.splat(sum), s = f32x4.splat(scale);
-    storeScaled(y, a0, offset, s);
-    storeScaled(y + 16, i32x4.shr_s(a1, 2), offset, s);
-    storeScaled(y + 32, i32x4.shr_s(a2, 4), offset, s);
-    storeScaled(y + 48, a3, offset, s);
-    storeScaled(y + 64, a4, offset, s);
-    storeScaled(y + 80, i32x4.shr_s(a5, 2), offset, s);
-    storeScaled(y + 96, i32x4.shr_s(a6, 4), offset, s);
-    storeScaled(y + 112, a7, offset, s);
-  }
-}
-
-/**
- * The same in baseline SIMD: 16-bit lanes hold columns 0 and 2 of a row, or 1 and 3 after a shift
- * by a byte; activations come widened and in that order (quantize.ts). Half a tile at a time, for
- * 16 rows: eight accumulators and four masks are more registers than there are.
- */
-function matvecTernaryStrict(
-  y: usize, w: usize, x: usize, rows: u32, columns: u32, sum: i32, scale: f32,
-): void {
-  const m0 = v128.load(EVEN_MASKS), m1 = v128.load(EVEN_MASKS, 16);
-  const m2 = v128.load(EVEN_MASKS, 32), m3 = v128.load(EVEN_MASKS, 48);
-  const xEnd = x + (columns << 1), block = columns << 3;
-  for (const yEnd = y + (rows << 2); y < yEnd; y += 128, w += block) {
-    for (let half: usize = 0; half < 2; half++) {
-      let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0;
-      for (let p = x, q = w + (half << 4); p < xEnd; p += 8, q += 32) {
-        const even = v128.load32_splat(p), odd = v128.load32_splat(p, 4);
-        const v = v128.load(q), h = i16x8.shr_u(v, 8);
-        a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v128.and(v, m0), even));
-        a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v128.and(v, m1), even));
-        a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v128.and(v, m2), even));
-        a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v128.and(v, m3), even));
-        a0 = i32x4.add(a0, i32x4.dot_i16x8_s(v128.and(h, m0), odd));
-        a1 = i32x4.add(a1, i32x4.dot_i16x8_s(v128.and(h, m1), odd));
-        a2 = i32x4.add(a2, i32x4.dot_i16x8_s(v128.and(h, m2), odd));
-        a3 = i32x4.add(a3, i32x4.dot_i16x8_s(v128.and(h, m3), odd));
-      }
-      const offset = i32x4.splat(sum), s = f32x4.splat(scale), o = y + (half << 6);
-      storeScaled(o, a0, offset, s);
-      storeScaled(o + 16, i32x4.shr_s(a1, 2), offset, s);
-      storeScaled(o + 32, i32x4.shr_s(a2, 4), offset, s);
-      storeScaled(o + 48, i32x4.shr_s(a3, 6), offset, s);
-    }
-  }
-}
-
-/**
- * y[rows] f32 = scale * scales[row] * (W x), W int7 with a scale for each row: the head.
- * |sum| <= 127 * 127 * columns < 2^31 for columns < 133,000.
- */
-export function matvecInt7(
-  y: usize, w: usize, scales: usize, x: usize, rows: u32, columns: u32, sum: i32, scale: f32,
-): void {
-  const offset = i32x4.splat(sum << 6), s = f32x4.splat(scale);
-  const xEnd = x + columns * ACTIVATION_BYTES;
-  const low = v128.load(EVEN_MASKS, 64);
-  for (const yEnd = y + (rows << 2); y < yEnd; y += 128, scales += 128) {
-    let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
-    if (RELAXED) {
-      for (let p = x; p < xEnd; p += 4, w += 128) {
-        const xv = v128.load32_splat(p);
-        a0 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.load(w), a0);
-        a1 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.load(w, 16), a1);
-        a2 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.load(w, 32), a2);
-        a3 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.load(w, 48), a3);
-        a4 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.load(w, 64), a4);
-        a5 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.load(w, 80), a5);
-        a6 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.load(w, 96), a6);
-        a7 = i32x4.relaxed_dot_i8x16_i7x16_add_s(xv, v128.load(w, 112), a7);
-      }
+  let i: usize = 0;
+  for (; i + 2 <= count; i += 2, y += yStride << 1, x += xStride << 1) {
+    const x2 = x + xStride;
+    const sum = load<i32>(x, SUM), scale1 = scale * load<f32>(x, INVERSE_SCALE);
+    const sum2 = load<i32>(x2, SUM), scale2 = scale * load<f32>(x2, INVERSE_SCALE);
+    const codes = x + TOKEN_SIZE;
+    if (!RELAXED) {
+      strict.matmulTernary2(y, yStride, w, codes, xStride, rows, columns, sum, scale1, sum2, scale2);
+    } else if (kernel == KERNEL_DOT8) {
+      dot8.matmulTernary2(y, yStride, w, codes, xStride, rows, columns, sum, scale1, sum2, scale2);
     } else {
-      for (let p = x; p < xEnd; p += 8, w += 128) {
-        const even = v128.load32_splat(p), odd = v128.load32_splat(p, 4);
-        a0 = addDotBytes(a0, v128.load(w), low, even, odd);
-        a1 = addDotBytes(a1, v128.load(w, 16), low, even, odd);
-        a2 = addDotBytes(a2, v128.load(w, 32), low, even, odd);
-        a3 = addDotBytes(a3, v128.load(w, 48), low, even, odd);
-        a4 = addDotBytes(a4, v128.load(w, 64), low, even, odd);
-        a5 = addDotBytes(a5, v128.load(w, 80), low, even, odd);
-        a6 = addDotBytes(a6, v128.load(w, 96), low, even, odd);
-        a7 = addDotBytes(a7, v128.load(w, 112), low, even, odd);
-      }
+      dot16.matmulTernary2(y, yStride, w, codes, xStride, rows, columns, sum, scale1, sum2, scale2);
     }
-    storeScaled(y, a0, offset, f32x4.mul(s, v128.load(scales)));
-    storeScaled(y + 16, a1, offset, f32x4.mul(s, v128.load(scales, 16)));
-    storeScaled(y + 32, a2, offset, f32x4.mul(s, v128.load(scales, 32)));
-    storeScaled(y + 48, a3, offset, f32x4.mul(s, v128.load(scales, 48)));
-    storeScaled(y + 64, a4, offset, f32x4.mul(s, v128.load(scales, 64)));
-    storeScaled(y + 80, a5, offset, f32x4.mul(s, v128.load(scales, 80)));
-    storeScaled(y + 96, a6, offset, f32x4.mul(s, v128.load(scales, 96)));
-    storeScaled(y + 112, a7, offset, f32x4.mul(s, v128.load(scales, 112)));
   }
+  if (i == count) return;
+  const sum = load<i32>(x, SUM), s = scale * load<f32>(x, INVERSE_SCALE), codes = x + TOKEN_SIZE;
+  if (!RELAXED) strict.matvecTernary(y, w, codes, rows, columns, sum, s);
+  else if (kernel == KERNEL_DOT8) dot8.matvecTernary(y, w, codes, rows, columns, sum, s);
+  else dot16.matvecTernary(y, w, codes, rows, columns, sum, s);
 }
 
-// @ts-ignore: decorator
-@inline
-function addDotBytes(sum: v128, w: v128, low: v128, even: v128, odd: v128): v128 {
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.and(w, low), even));
-  return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_u(w, 8), odd));
+/** y[rows] f32 = scale * scales[row] * (W x), W int7, for the token that quantize() left at x. */
+export function matvecInt7(
+  y: usize, w: usize, scales: usize, x: usize, rows: usize, columns: usize, scale: f32,
+): void {
+  const sum = load<i32>(x, SUM), s = scale * load<f32>(x, INVERSE_SCALE), codes = x + TOKEN_SIZE;
+  if (!RELAXED) int7.matvecInt7<Strict>(y, w, scales, codes, rows, columns, sum, s);
+  else if (kernel == KERNEL_DOT8) int7.matvecInt7<Dot8>(y, w, scales, codes, rows, columns, sum, s);
+  else int7.matvecInt7<Dot16>(y, w, scales, codes, rows, columns, sum, s);
 }
 
 /**
- * y[rows] f32 = W x in f32, each row summed from its first column to its last, multiply and add
- * rounded apart: the same bits in every build.
+ * y[rows] f32 = scale * (W x) in f32, each row summed from its first column to its last, multiply
+ * and add rounded apart: the same bits in every build.
  */
-export function matvecF32(y: usize, w: usize, x: usize, rows: u32, columns: u32): void {
-  const xEnd = x + (columns << 2);
+export function matvecF32(
+  y: usize, w: usize, x: usize, rows: usize, columns: usize, scale: f32,
+): void {
+  const xEnd = x + (columns << 2), s = f32x4.splat(scale);
   for (const yEnd = y + (rows << 2); y < yEnd; y += 128) {
     let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0, a7 = a0;
     for (let p = x; p < xEnd; p += 4, w += 128) {
@@ -201,7 +106,13 @@ export function matvecF32(y: usize, w: usize, x: usize, rows: u32, columns: u32)
       a6 = f32x4.add(a6, f32x4.mul(xv, v128.load(w, 96)));
       a7 = f32x4.add(a7, f32x4.mul(xv, v128.load(w, 112)));
     }
-    v128.store(y, a0); v128.store(y, a1, 16); v128.store(y, a2, 32); v128.store(y, a3, 48);
-    v128.store(y, a4, 64); v128.store(y, a5, 80); v128.store(y, a6, 96); v128.store(y, a7, 112);
+    v128.store(y, f32x4.mul(a0, s));
+    v128.store(y, f32x4.mul(a1, s), 16);
+    v128.store(y, f32x4.mul(a2, s), 32);
+    v128.store(y, f32x4.mul(a3, s), 48);
+    v128.store(y, f32x4.mul(a4, s), 64);
+    v128.store(y, f32x4.mul(a5, s), 80);
+    v128.store(y, f32x4.mul(a6, s), 96);
+    v128.store(y, f32x4.mul(a7, s), 112);
   }
 }

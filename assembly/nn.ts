@@ -1,38 +1,6 @@
-// What a layer does between its matrix products, all float32. Pointers are to 16-byte aligned
-// vectors whose length n is a multiple of 8.
+// The rest of a layer, all float32. Vectors are 16-byte aligned, their length n is a multiple of 8.
 
-// @ts-ignore: decorator
-@inline
-export function sumLanes(v: v128): f32 {
-  v = f32x4.add(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
-  v = f32x4.add(v, v128.shuffle<i32>(v, v, 1, 0, 3, 2));
-  return f32x4.extract_lane(v, 0);
-}
-
-/** y[n] = x[n] / sqrt(mean(x²) + eps) * gain[n]; y may be x. (Zhang and Sennrich, 2019) */
-export function rmsnorm(y: usize, x: usize, gain: usize, n: u32, eps: f32): void {
-  const end = x + (n << 2);
-  let a = f32x4.splat(0), b = a;
-  for (let p = x; p < end; p += 32) {
-    const u = v128.load(p), v = v128.load(p, 16);
-    a = f32x4.add(a, f32x4.mul(u, u));
-    b = f32x4.add(b, f32x4.mul(v, v));
-  }
-  const mean = sumLanes(f32x4.add(a, b)) / <f32>n;
-  const scale = f32x4.splat(1 / sqrt<f32>(mean + eps));
-  for (; x < end; x += 16, y += 16, gain += 16) {
-    v128.store(y, f32x4.mul(f32x4.mul(v128.load(x), scale), v128.load(gain)));
-  }
-}
-
-/** y[n] = relu(gate[n])² * up[n]; y may be gate. */
-export function relu2Gate(y: usize, gate: usize, up: usize, n: u32): void {
-  const zero = f32x4.splat(0);
-  for (const end = gate + (n << 2); gate < end; gate += 16, up += 16, y += 16) {
-    const g = f32x4.max(v128.load(gate), zero);
-    v128.store(y, f32x4.mul(f32x4.mul(g, g), v128.load(up)));
-  }
-}
+import { maxLanes, sumLanes } from "./quantize";
 
 /** x[n] += y[n] */
 export function addTo(x: usize, y: usize, n: u32): void {
@@ -103,22 +71,28 @@ function exp4(x: v128): v128 {
   return v128.and(f32x4.mul(p, power), f32x4.gt(x, f32x4.splat(-87)));
 }
 
+/** Of the last softmax(): the largest of what it left. */
+export let softmaxPeak: f32 = 0;
+
 /**
- * x[n] = e^(x - max) and returns 1 / sum(x): the caller scales what it sums instead. Entries from n
- * to the next multiple of 4 are set to 0, so that loops over x may go in fours.
+ * x[n] = e^(x - max(x)) * weights[n], for weights > 0; sets `softmaxPeak`; returns 1 / sum(e^(x -
+ * max(x))), which the caller multiplies by when it has summed. Entries from n to the next multiple of
+ * 16 become 0; there is room for them, and weights can be read that far.
  */
-export function softmax(x: usize, n: u32): f32 {
-  const end = x + (n << 2), padded = x + (((n + 3) & ~3) << 2);
-  for (let p = end; p < padded; p += 4) store<f32>(p, -Infinity);
-  let peak = v128.load(x);
-  for (let p = x + 16; p < padded; p += 16) peak = f32x4.max(peak, v128.load(p));
-  peak = f32x4.max(peak, v128.shuffle<i32>(peak, peak, 2, 3, 0, 1));
-  peak = f32x4.max(peak, v128.shuffle<i32>(peak, peak, 1, 0, 3, 2));
-  let total = f32x4.splat(0);
-  for (let p = x; p < padded; p += 16) {
-    const e = exp4(f32x4.sub(v128.load(p), peak));
-    v128.store(p, e);
+export function softmax(x: usize, weights: usize, n: usize): f32 {
+  const padded = x + (((n + 15) & ~15) << 2);
+  for (let p = x + (n << 2); p < padded; p += 4) store<f32>(p, -Infinity);
+  let top = v128.load(x);
+  for (let p = x + 16; p < padded; p += 16) top = f32x4.max(top, v128.load(p));
+  top = f32x4.splat(maxLanes(top));
+  let total = f32x4.splat(0), peak = total;
+  for (let p = x; p < padded; p += 16, weights += 16) {
+    const e = exp4(f32x4.sub(v128.load(p), top));
+    const weighed = f32x4.mul(e, v128.load(weights));
     total = f32x4.add(total, e);
+    peak = f32x4.max(peak, weighed);
+    v128.store(p, weighed);
   }
+  softmaxPeak = maxLanes(peak);
   return 1 / sumLanes(total);
 }

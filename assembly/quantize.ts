@@ -1,50 +1,135 @@
-// Absmax quantisation of activations to int8 or int4, one scale a token (BitNet b1.58, Ma et al.,
-// 2024): q = round(x * levels / absmax), halves to even, levels = 127 or 7. The floor of 1e-5 on
-// absmax keeps a zero vector zero. Quantised values lie in [-levels, levels] by construction.
+// The input of a matrix: normed and quantised in two passes over a token.
 //
-// The relaxed build stores q as int8. The strict build stores it as the int16 its dot product
-// takes, each four columns in the order 0, 2, 1, 3 (why: matmul.ts).
+// RMSNorm (Zhang and Sennrich, 2019) is x / rms * gain. Absmax quantisation (BitNet b1.58, Ma et al.,
+// 2024) is q = round(u * levels / absmax(u)), halves to even, levels = 127 or 7. Dividing all of a
+// token by its rms changes neither q nor the order of anything before it, so it is left out of u =
+// x * gain and put into the scale that a product is multiplied by at the end. So the first pass makes
+// u, the sum of squares and the peak; the second rounds.
+//
+// absmax(u / rms) is taken as 1e-5 at least, which keeps a zero vector zero.
+//
+// A quantised token: 16 bytes, i32 sum of q at SUM, f32 at INVERSE_SCALE, what to multiply q by; then
+// q. The relaxed build stores q as int8, the strict one as the int16 that its dot product takes, each
+// four columns in the order 0, 2, 1, 3 (strict.ts).
 
-const RELAXED: bool = ASC_FEATURE_RELAXED_SIMD;
+import { RELAXED } from "./tile";
 
-/** Bytes of one quantised activation. */
-export const ACTIVATION_BYTES: usize = RELAXED ? 1 : 2;
+export const SUM: usize = 0;
+export const INVERSE_SCALE: usize = 4;
+/** Bytes before q. */
+export const TOKEN_SIZE: usize = 16;
+const CODE_SIZE: usize = RELAXED ? 1 : 2;
+const FLOOR: f32 = 1e-5;
 
-/** Of the last quantize(): what to multiply q by to get x back. */
-export let inverseScale: f32 = 0;
-/** Of the last quantize(): the sum of q, for the offset of the weights. */
-export let sum: i32 = 0;
+/** Adding 1.5 * 2^23 to a small float leaves its nearest integer, halves to even, in the low bits. */
+const ROUND: f32 = 12582912;
+
+/** Bytes of a quantised token of n activations. */
+// @ts-ignore: decorator
+@inline
+export function quantizedSize(n: usize): usize {
+  return TOKEN_SIZE + n * CODE_SIZE;
+}
+
+/** Of the last norm(): the largest |u|. */
+export let peak: f32 = 0;
+
+/** u[n] = x * gain; sets `peak`; returns 1 / rms(x). u may be x. n is a multiple of 8. */
+export function norm(u: usize, x: usize, gain: usize, n: usize, eps: f32): f32 {
+  let a = f32x4.splat(0), b = a, peakA = a, peakB = a;
+  for (const end = x + (n << 2); x < end; x += 32, gain += 32, u += 32) {
+    const x0 = v128.load(x), x1 = v128.load(x, 16);
+    a = f32x4.add(a, f32x4.mul(x0, x0));
+    b = f32x4.add(b, f32x4.mul(x1, x1));
+    const u0 = f32x4.mul(x0, v128.load(gain)), u1 = f32x4.mul(x1, v128.load(gain, 16));
+    peakA = f32x4.max(peakA, f32x4.abs(u0));
+    peakB = f32x4.max(peakB, f32x4.abs(u1));
+    v128.store(u, u0);
+    v128.store(u, u1, 16);
+  }
+  peak = maxLanes(f32x4.max(peakA, peakB));
+  return 1 / sqrt<f32>(sumLanes(f32x4.add(a, b)) / <f32>n + eps);
+}
+
+/** norm() of x = relu(gate)² * up. u may be gate. */
+export function normGated(
+  u: usize, gate: usize, up: usize, gain: usize, n: usize, eps: f32,
+): f32 {
+  const zero = f32x4.splat(0);
+  let a = zero, b = a, peakA = a, peakB = a;
+  for (const end = gate + (n << 2); gate < end; gate += 32, up += 32, gain += 32, u += 32) {
+    const g0 = f32x4.max(v128.load(gate), zero), g1 = f32x4.max(v128.load(gate, 16), zero);
+    const x0 = f32x4.mul(f32x4.mul(g0, g0), v128.load(up));
+    const x1 = f32x4.mul(f32x4.mul(g1, g1), v128.load(up, 16));
+    a = f32x4.add(a, f32x4.mul(x0, x0));
+    b = f32x4.add(b, f32x4.mul(x1, x1));
+    const u0 = f32x4.mul(x0, v128.load(gain)), u1 = f32x4.mul(x1, v128.load(gain, 16));
+    peakA = f32x4.max(peakA, f32x4.abs(u0));
+    peakB = f32x4.max(peakB, f32x4.abs(u1));
+    v128.store(u, u0);
+    v128.store(u, u1, 16);
+  }
+  peak = maxLanes(f32x4.max(peakA, peakB));
+  return 1 / sqrt<f32>(sumLanes(f32x4.add(a, b)) / <f32>n + eps);
+}
+
+/** The largest |x[n]|; n is a multiple of 4. */
+export function absmax(x: usize, n: usize): f32 {
+  let m = f32x4.splat(0);
+  for (const end = x + (n << 2); x < end; x += 16) m = f32x4.max(m, f32x4.abs(v128.load(x)));
+  return maxLanes(m);
+}
+
+/**
+ * The quantised token q of u[n] * factor, where absmax(u) is given; n is a multiple of 16.
+ * |u * scale| <= levels up to rounding, far below where ROUND stops to work.
+ */
+export function quantize(
+  q: usize, u: usize, n: usize, levels: f32, absmax: f32, factor: f32,
+): void {
+  const range = max(absmax, FLOOR / factor), scale = f32x4.splat(levels / range);
+  let total = i32x4.splat(0);
+  let p = q + TOKEN_SIZE;
+  for (const end = u + (n << 2); u < end; u += 64, p += 16 * CODE_SIZE) {
+    const a = roundToInt(f32x4.mul(v128.load(u), scale));
+    const b = roundToInt(f32x4.mul(v128.load(u, 16), scale));
+    const c = roundToInt(f32x4.mul(v128.load(u, 32), scale));
+    const d = roundToInt(f32x4.mul(v128.load(u, 48), scale));
+    total = i32x4.add(total, i32x4.add(i32x4.add(a, b), i32x4.add(c, d)));
+    const ab = i16x8.narrow_i32x4_s(a, b), cd = i16x8.narrow_i32x4_s(c, d);
+    if (RELAXED) {
+      v128.store(p, i8x16.narrow_i16x8_s(ab, cd));
+    } else {
+      v128.store(p, v128.shuffle<i16>(ab, ab, 0, 2, 1, 3, 4, 6, 5, 7));
+      v128.store(p, v128.shuffle<i16>(cd, cd, 0, 2, 1, 3, 4, 6, 5, 7), 16);
+    }
+  }
+  total = i32x4.add(total, v128.shuffle<i32>(total, total, 2, 3, 0, 1));
+  total = i32x4.add(total, v128.shuffle<i32>(total, total, 1, 0, 3, 2));
+  store<i32>(q, i32x4.extract_lane(total, 0), SUM);
+  store<f32>(q, range * factor / levels, INVERSE_SCALE);
+}
+
+/** The nearest integers, halves to even, of four floats below 2^22 in magnitude. */
+// @ts-ignore: decorator
+@inline
+export function roundToInt(x: v128): v128 {
+  const magic = f32x4.splat(ROUND);
+  return i32x4.sub(f32x4.add(x, magic), magic);
+}
 
 // @ts-ignore: decorator
 @inline
-function round4(x: usize, scale: v128): v128 {
-  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(x), scale)));
+export function sumLanes(v: v128): f32 {
+  v = f32x4.add(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
+  v = f32x4.add(v, v128.shuffle<i32>(v, v, 1, 0, 3, 2));
+  return f32x4.extract_lane(v, 0);
 }
 
-/** q[n] = x[n] f32 quantised; n is a multiple of 16. Sets `inverseScale` and `sum`. */
-export function quantize(q: usize, x: usize, n: u32, levels: f32): void {
-  const xEnd = x + (n << 2);
-  let peak = f32x4.splat(1e-5);
-  for (let p = x; p < xEnd; p += 16) peak = f32x4.max(peak, f32x4.abs(v128.load(p)));
-  peak = f32x4.max(peak, v128.shuffle<i32>(peak, peak, 2, 3, 0, 1));
-  peak = f32x4.max(peak, v128.shuffle<i32>(peak, peak, 1, 0, 3, 2));
-  const absmax = f32x4.extract_lane(peak, 0), scale = f32x4.splat(levels / absmax);
-  let total = i32x4.splat(0);
-  for (let p = x; p < xEnd; p += 64, q += 16 * ACTIVATION_BYTES) {
-    const a = round4(p, scale), b = round4(p + 16, scale);
-    const c = round4(p + 32, scale), d = round4(p + 48, scale);
-    total = i32x4.add(total, i32x4.add(i32x4.add(a, b), i32x4.add(c, d)));
-    if (RELAXED) {
-      const ab = i16x8.narrow_i32x4_s(a, b), cd = i16x8.narrow_i32x4_s(c, d);
-      v128.store(q, i8x16.narrow_i16x8_s(ab, cd));
-    } else {
-      const ab = i16x8.narrow_i32x4_s(a, b), cd = i16x8.narrow_i32x4_s(c, d);
-      v128.store(q, v128.shuffle<i16>(ab, ab, 0, 2, 1, 3, 4, 6, 5, 7));
-      v128.store(q, v128.shuffle<i16>(cd, cd, 0, 2, 1, 3, 4, 6, 5, 7), 16);
-    }
-  }
-  sum =
-    i32x4.extract_lane(total, 0) + i32x4.extract_lane(total, 1) +
-    i32x4.extract_lane(total, 2) + i32x4.extract_lane(total, 3);
-  inverseScale = absmax / levels;
+// @ts-ignore: decorator
+@inline
+export function maxLanes(v: v128): f32 {
+  v = f32x4.max(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
+  v = f32x4.max(v, v128.shuffle<i32>(v, v, 1, 0, 3, 2));
+  return f32x4.extract_lane(v, 0);
 }

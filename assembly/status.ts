@@ -23,3 +23,5 @@ export const BAD_LAYER: i32 = 11;
 export const BAD_EXIT: i32 = 12;
 /** A batch has no token, or more than MAX_BATCH. */
 export const BAD_BATCH: i32 = 13;
+/** This build has no such kernel. */
+export const BAD_KERNEL: i32 = 14;

@@ -1,39 +1,40 @@
-// The model's own computation: token -> embedding -> layers -> exit norm -> gate, head. One token
-// at a time inside a batch; the names are llama2.c's. Every function here trusts its arguments:
-// index.ts has checked them.
+// The model's own computation: token -> embedding -> layers -> exit norm -> gate, head. The names are
+// llama2.c's. Every function here trusts its arguments: index.ts has checked them.
 
-import { attention, cacheSize, storeKeyValue } from "./attention";
+import * as int7 from "./attention";
+import * as f32attention from "./attention_f32";
 import { hadamard } from "./hadamard";
 import * as image from "./image";
-import { matvecF32, matvecInt7, matvecTernary, ternarySize } from "./matmul";
-import { addTo, dot, fillRope, relu2Gate, rmsnorm, rope } from "./nn";
-import * as activation from "./quantize";
+import { matmulTernary, matvecF32, matvecInt7, ternarySize } from "./matmul";
+import { addTo, dot, fillRope, rope } from "./nn";
+import { absmax, norm, normGated, peak, quantize, quantizedSize } from "./quantize";
 
 /** Tokens that embed() and layer() take at once. */
 export const MAX_BATCH: u32 = 32;
 
-// Scratch, shared by all sequences: nothing in it outlives a token. All f32 but the first.
-/** The quantised input of a matrix. */
-let quantized: usize = 0;
-/** f32[MAX_BATCH][dim], the residual stream. */
+// Scratch, shared by all sequences: nothing in it outlives a call, but for `hidden`. A row is a
+// token's; sizes are in bytes.
+/** [MAX_BATCH] quantised inputs of a matrix; or, with f32 weights, f32 ones and 1 / rms before them. */
+let inputs: usize = 0;
+let inputSize: usize = 0;
+/** f32 [MAX_BATCH][dim], the residual stream. */
 let hidden: usize = 0;
-/** [max(dim, hiddenDim)] the input of a matrix, before it is quantised. */
+/** f32 [max(dim, hiddenDim)] before it is quantised. */
 let normed: usize = 0;
-/** [dim + 2 * kvDim] */
-let qkv: usize = 0;
-/** [2 * hiddenDim], and what a block adds to the residual stream. */
+/** f32 [MAX_BATCH][branchSize]: q, k and v; gate and up; or what a block adds to `hidden`. */
 let branch: usize = 0;
-/** [maxSeqLen] */
-let scores: usize = 0;
-/** [maxSeqLen][headDim] */
+let branchSize: usize = 0;
+/** f32 [dim + 16] */
+let attended: usize = 0;
+let attentionScratch: usize = 0;
+/** f32 [maxSeqLen][headDim] */
 let ropeTable: usize = 0;
-/** [vocabRows] */
+/** f32 [vocabRows] */
 export let logits: usize = 0;
 
 let caches: usize = 0;
 let layerCacheSize: usize = 0;
 let sequenceSize: usize = 0;
-
 
 /**
  * Lays the state out from `start`, for so many sequences; returns its end, which may lie beyond the
@@ -41,25 +42,35 @@ let sequenceSize: usize = 0;
  */
 export function layOutState(start: u64, sequences: u32): u64 {
   let at = start;
-  const widest = max(image.dim, image.hiddenDim);
-  quantized = <usize>at;
-  at += align64(<u64>widest << 1);
+  const dim = image.dim, widest = max(dim, image.hiddenDim);
+  inputSize = <usize>align64(INPUT_F32 + (<u64>widest << 2));
+  branchSize = <usize>align64(<u64>max(dim + 2 * image.kvDim, 2 * image.hiddenDim) << 2);
+  inputs = <usize>at;
+  at += <u64>MAX_BATCH * inputSize;
   hidden = <usize>at;
-  at += align64(<u64>MAX_BATCH * image.dim << 2);
+  at += align64(<u64>MAX_BATCH * dim << 2);
   normed = <usize>at;
   at += align64(<u64>widest << 2);
-  qkv = <usize>at;
-  at += align64(<u64>(image.dim + 2 * image.kvDim) << 2);
   branch = <usize>at;
-  at += align64(<u64>image.hiddenDim << 3);
-  scores = <usize>at;
-  at += align64(<u64>image.maxSeqLen << 2);
+  at += <u64>MAX_BATCH * branchSize;
+  attended = <usize>at;
+  at += align64((<u64>dim + 16) << 2);
+  attentionScratch = <usize>at;
+  at += align64(
+    image.isTernary
+      ? int7.scratchSize(image.maxSeqLen, image.headDim)
+      : f32attention.scratchSize(image.maxSeqLen),
+  );
   ropeTable = <usize>at;
   at += align64(<u64>image.maxSeqLen * image.headDim << 2);
   logits = <usize>at;
   at += align64(<u64>image.vocabRows << 2);
   caches = <usize>at;
-  const layerBytes = cacheSize(image.nKvHeads, image.maxSeqLen, image.headDim);
+  const layerBytes = align64(
+    image.isTernary
+      ? int7.cacheSize(image.nKvHeads, image.maxSeqLen, image.headDim)
+      : f32attention.cacheSize(image.nKvHeads, image.maxSeqLen, image.headDim),
+  );
   layerCacheSize = <usize>layerBytes;
   sequenceSize = <usize>(layerBytes * image.nLayers);
   return at + layerBytes * image.nLayers * sequences;
@@ -79,7 +90,7 @@ export function initState(): void {
 /** Row `slot` of the residual stream = the embedding of `token`. */
 export function embed(slot: u32, token: u32): void {
   const columns = image.dim;
-  let h = hidden + slot * (columns << 2);
+  let h = hiddenRow(slot);
   const tile = token >> 5, row = token & 31;
   if (image.isTernary) {
     const scale = f32x4.splat(load<f32>(image.embeddingScales + (token << 2)));
@@ -97,75 +108,123 @@ export function embed(slot: u32, token: u32): void {
   }
 }
 
-/** Runs layer `l` for the token at `position`, whose residual stream is row `slot`. */
-export function layer(sequence: u32, l: u32, slot: u32, position: u32): void {
-  const dim = image.dim, kvDim = image.kvDim, hiddenDim = image.hiddenDim, headDim = image.headDim;
+/** Runs layer `l` for the tokens at `position` and on, rows 0 to count - 1 of the residual stream. */
+export function layer(sequence: usize, l: u32, position: usize, count: usize): void {
+  const dim: usize = image.dim, kvDim: usize = image.kvDim, hiddenDim: usize = image.hiddenDim;
+  const headDim: usize = image.headDim, heads: usize = image.nHeads, kvHeads: usize = image.nKvHeads;
   const at = image.layerAt(l), scales = at + image.layerScales;
-  const h = hidden + slot * (dim << 2);
   const cache = caches + sequence * sequenceSize + l * layerCacheSize;
-  const q = qkv, k = q + (dim << 2), v = k + (kvDim << 2);
+  const kAt = dim << 2, vAt = (dim + kvDim) << 2, upAt = hiddenDim << 2;
 
-  prepare(h, at + image.attnNorm, dim, image.HADAMARD_QKV);
-  let w = matrix(q, at + image.wqkv, dim, dim, scales);
-  w = matrix(k, w, kvDim, dim, scales + 4);
-  matrix(v, w, kvDim, dim, scales + 8);
-  const row = ropeTable + (position * headDim << 2);
-  rope(q, row, image.nHeads + image.nKvHeads, headDim);
-  storeKeyValue(cache, k, v, position, image.nKvHeads, image.maxSeqLen, headDim);
-  attention(
-    branch, q, cache, scores,
-    position + 1, image.nHeads, image.nKvHeads, image.maxSeqLen, headDim,
-  );
-  prepare(branch, at + image.attnSubNorm, dim, image.HADAMARD_O);
-  matrix(branch, at + image.wo, dim, dim, scales + 12);
-  addTo(h, branch, dim);
-
-  prepare(h, at + image.ffnNorm, dim, image.HADAMARD_GATE_UP);
-  const up = branch + (hiddenDim << 2);
-  w = matrix(branch, at + image.wGateUp, hiddenDim, dim, scales + 16);
-  matrix(up, w, hiddenDim, dim, scales + 20);
-  relu2Gate(branch, branch, up, hiddenDim);
-  prepare(branch, at + image.ffnSubNorm, hiddenDim, image.HADAMARD_DOWN);
-  matrix(branch, at + image.wDown, dim, hiddenDim, scales + 24);
-  addTo(h, branch, dim);
-}
-
-/** Makes x[n] the input of a matrix: normed, transformed where the model wants it, quantised. */
-function prepare(x: usize, gain: usize, n: u32, place: u32): void {
-  rmsnorm(normed, x, gain, n, image.normEps);
-  if (image.hadamardMask & place) hadamard(normed, n);
-  if (image.isTernary) activation.quantize(quantized, normed, n, image.levels);
-}
-
-/** y[rows] = W times the prepared input. Returns the address behind W. */
-function matrix(y: usize, w: usize, rows: u32, columns: u32, scale: usize): usize {
-  if (!image.isTernary) {
-    matvecF32(y, w, normed, rows, columns);
-    return w + (rows * columns << 2);
+  for (let i: usize = 0; i < count; i++) {
+    prepare(i, hiddenRow(i), at + image.attnNorm, dim, image.HADAMARD_QKV);
   }
-  const s = load<f32>(scale) * activation.inverseScale;
-  matvecTernary(y, w, quantized, rows, columns, activation.sum, s);
-  return w + <usize>ternarySize(rows, columns);
+  let w = matmul(branch, at + image.wqkv, dim, dim, count, scales);
+  w = matmul(branch + kAt, w, kvDim, dim, count, scales + 4);
+  matmul(branch + vAt, w, kvDim, dim, count, scales + 8);
+  for (let i: usize = 0; i < count; i++) {
+    const q = branch + i * branchSize;
+    rope(q, ropeTable + ((position + i) * headDim << 2), heads + kvHeads, headDim);
+    if (image.isTernary) {
+      int7.storeKeyValue(
+        cache, q + kAt, q + vAt, position + i, kvHeads, image.maxSeqLen, headDim,
+      );
+    } else {
+      f32attention.storeKeyValue(
+        cache, q + kAt, q + vAt, position + i, kvHeads, image.maxSeqLen, headDim,
+      );
+    }
+  }
+  for (let i: usize = 0; i < count; i++) {
+    const q = branch + i * branchSize, seen = position + i + 1;
+    if (image.isTernary) {
+      int7.attention(
+        attended, q, cache, attentionScratch, seen, heads, kvHeads, image.maxSeqLen, headDim,
+      );
+    } else {
+      f32attention.attention(
+        attended, q, cache, attentionScratch, seen, heads, kvHeads, image.maxSeqLen, headDim,
+      );
+    }
+    prepare(i, attended, at + image.attnSubNorm, dim, image.HADAMARD_O);
+  }
+  matmul(branch, at + image.wo, dim, dim, count, scales + 12);
+
+  for (let i: usize = 0; i < count; i++) {
+    const h = hiddenRow(i);
+    addTo(h, branch + i * branchSize, dim);
+    prepare(i, h, at + image.ffnNorm, dim, image.HADAMARD_GATE_UP);
+  }
+  w = matmul(branch, at + image.wGateUp, hiddenDim, dim, count, scales + 16);
+  matmul(branch + upAt, w, hiddenDim, dim, count, scales + 20);
+  for (let i: usize = 0; i < count; i++) {
+    const gate = branch + i * branchSize, gain = at + image.ffnSubNorm;
+    const inverseRms = normGated(normed, gate, gate + upAt, gain, hiddenDim, image.normEps);
+    setInput(i, hiddenDim, image.HADAMARD_DOWN, inverseRms);
+  }
+  matmul(branch, at + image.wDown, dim, hiddenDim, count, scales + 24);
+  for (let i: usize = 0; i < count; i++) addTo(hiddenRow(i), branch + i * branchSize, dim);
 }
 
-/** Norms row `slot` for exit number `exit`, and returns the gate's logit. */
+// @ts-ignore: decorator
+@inline
+function hiddenRow(slot: usize): usize {
+  return hidden + slot * (image.dim << 2);
+}
+
+/** Input i = x[n] normed, transformed where the model wants it, quantised. */
+function prepare(i: usize, x: usize, gain: usize, n: usize, place: u32): void {
+  setInput(i, n, place, norm(normed, x, gain, n, image.normEps));
+}
+
+/** Input i = `normed`, of which norm() has just left n floats and the peak, times inverseRms. */
+function setInput(i: usize, n: usize, place: u32, inverseRms: f32): void {
+  const input = inputs + i * inputSize;
+  let range = peak;
+  if (image.hadamardMask & place) {
+    hadamard(normed, n);
+    range = absmax(normed, n);
+  }
+  if (image.isTernary) {
+    quantize(input, normed, n, image.levels, range, inverseRms);
+  } else {
+    store<f32>(input, inverseRms);
+    memory.copy(input + INPUT_F32, normed, n << 2);
+  }
+}
+
+/** Bytes before an f32 input. */
+const INPUT_F32: usize = 16;
+
+/** Rows of y, `branchSize` apart, = W times inputs 0 to count - 1. Returns the address behind W. */
+function matmul(y: usize, w: usize, rows: usize, columns: usize, count: usize, scale: usize): usize {
+  if (image.isTernary) {
+    matmulTernary(
+      y, branchSize, w, inputs, inputSize, rows, columns, count, load<f32>(scale),
+    );
+    return w + <usize>ternarySize(<u32>rows, <u32>columns);
+  }
+  for (let i: usize = 0, x = inputs; i < count; i++, x += inputSize) {
+    matvecF32(y + i * branchSize, w, x + INPUT_F32, rows, columns, load<f32>(x));
+  }
+  return w + (rows * columns << 2);
+}
+
+/** The gate's logit of row `slot` at exit number `exit`. */
 export function gate(exit: u32, slot: u32): f32 {
-  const at = image.exitAt(exit), n = image.dim;
-  rmsnorm(normed, hidden + slot * (n << 2), at + image.exitNorm, n, image.normEps);
-  return dot(normed, at + image.gateWeight, n) + load<f32>(at + image.gateBias);
+  const at = image.exitAt(exit), n: usize = image.dim;
+  const inverseRms = norm(normed, hiddenRow(slot), at + image.exitNorm, n, image.normEps);
+  return inverseRms * dot(normed, at + image.gateWeight, n) + load<f32>(at + image.gateBias);
 }
 
 /** logits[vocabRows] of row `slot` at exit number `exit`. */
 export function head(exit: u32, slot: u32): void {
-  const n = image.dim;
-  rmsnorm(normed, hidden + slot * (n << 2), image.exitAt(exit) + image.exitNorm, n, image.normEps);
+  const n: usize = image.dim, gain = image.exitAt(exit) + image.exitNorm;
+  const inverseRms = norm(normed, hiddenRow(slot), gain, n, image.normEps);
   if (image.isTernary) {
-    activation.quantize(quantized, normed, n, 127);
-    matvecInt7(
-      logits, image.embedding, image.embeddingScales, quantized,
-      image.vocabRows, n, activation.sum, activation.inverseScale,
-    );
+    quantize(inputs, normed, n, 127, peak, inverseRms);
+    matvecInt7(logits, image.embedding, image.embeddingScales, inputs, image.vocabRows, n, 1);
   } else {
-    matvecF32(logits, image.embedding, normed, image.vocabRows, n);
+    matvecF32(logits, image.embedding, normed, image.vocabRows, n, inverseRms);
   }
 }

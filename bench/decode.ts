@@ -1,5 +1,5 @@
 /**
- * Tokens per second of the shipped model: both builds, in this Node and in workerd, at every exit.
+ * Tokens per second of the shipped model: all kernels, in this Node and in workerd, at every exit.
  *
  *   npm run bench [-- --rounds N]
  *
@@ -10,14 +10,14 @@
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { startWorker } from "../scripts/wrangler.ts";
-import { loadStories, type WasmBuild } from "../src/node.ts";
+import { loadStories } from "../src/node.ts";
+import { KERNELS } from "../src/wasm.ts";
 import { type Measurement, measureRound, median } from "./measure.ts";
 
 const { values } = parseArgs({
 	options: { rounds: { type: "string", default: "15" } },
 });
 const rounds = Number(values.rounds);
-const BUILDS: WasmBuild[] = ["strict", "relaxed"];
 
 const worker = await startWorker({
 	config: "bench/wrangler.toml",
@@ -25,18 +25,18 @@ const worker = await startWorker({
 	ready: "/",
 });
 const variants: { name: string; run: () => Promise<Measurement[]> }[] = [];
-for (const build of BUILDS) {
-	const { model } = await loadStories({ build });
+for (const kernel of KERNELS) {
+	const { model } = await loadStories({ kernel });
 	variants.push({
-		name: `node ${build}`,
+		name: `node ${kernel}`,
 		run: async () => measureRound(model),
 	});
 }
-for (const build of BUILDS)
+for (const kernel of KERNELS)
 	variants.push({
-		name: `workerd ${build}`,
+		name: `workerd ${kernel}`,
 		run: async () =>
-			(await fetch(`${worker.url}/${build}`)).json() as Promise<Measurement[]>,
+			(await fetch(`${worker.url}/${kernel}`)).json() as Promise<Measurement[]>,
 	});
 
 const results = new Map<string, Measurement[][]>();

@@ -2,7 +2,7 @@
  * Quality by the engine itself: bits per byte, perplexity and agreement with the last layer, at every
  * exit, on a text file of stories separated by `<|endoftext|>` lines.
  *
- *   npm run eval -- <text file> [--stories N] [--build strict|relaxed] [--out results.json]
+ *   npm run eval -- <text file> [--stories N] [--kernel strict|dot8|dot16] [--out results.json]
  *
  * Each story stands alone, begun and ended by the end-of-text token, which is predicted too; what does
  * not fit the context is left out, text and bytes alike. The last line is JSON.
@@ -15,7 +15,7 @@ import { headMacs, layerMacs } from "../src/cost.ts";
 import { loadStories } from "../src/node.ts";
 import { argmax } from "../src/sampler.ts";
 import type { Tokenizer } from "../src/tokenizer.ts";
-import type { Model } from "../src/wasm.ts";
+import { isKernel, type Model } from "../src/wasm.ts";
 
 interface ExitTotals {
 	nats: number;
@@ -91,18 +91,19 @@ const { values, positionals } = parseArgs({
 	allowPositionals: true,
 	options: {
 		stories: { type: "string" },
-		build: { type: "string", default: "strict" },
+		kernel: { type: "string", default: "dot8" },
 		out: { type: "string" },
 	},
 });
 const [path] = positionals;
-if (!path || (values.build !== "strict" && values.build !== "relaxed")) {
+const { kernel } = values;
+if (!path || !isKernel(kernel)) {
 	console.error(
-		"Usage: npm run eval -- <text file> [--stories N] [--build strict|relaxed] [--out results.json]",
+		"Usage: npm run eval -- <text file> [--stories N] [--kernel strict|dot8|dot16] [--out results.json]",
 	);
 	process.exit(2);
 }
-const { model, tokenizer } = await loadStories({ build: values.build });
+const { model, tokenizer } = await loadStories({ kernel });
 const text = await readFile(path, "utf8").catch((error: Error) => {
 	console.error(`cannot read the text: ${error.message}`);
 	process.exit(2);
@@ -138,7 +139,7 @@ const rows = totals.exits.map(({ nats, agree, macs }, exit) => ({
 	macsPerToken: macs / totals.tokens,
 }));
 console.log(
-	`${stories.length} stories, ${totals.tokens} tokens, ${totals.bytes} bytes, ${values.build} build\n`,
+	`${stories.length} stories, ${totals.tokens} tokens, ${totals.bytes} bytes, ${kernel} kernel\n`,
 );
 console.log(
 	"| exit at layer | bits per byte | perplexity (per token) | top token as the last layer's | million MACs per token |",
@@ -152,7 +153,7 @@ const result = {
 	stories: stories.length,
 	tokens: totals.tokens,
 	bytes: totals.bytes,
-	build: values.build,
+	kernel,
 	engine: `node ${process.version}, V8 ${process.versions.v8}`,
 	cpu: `${cpus()[0]?.model}, ${availableParallelism()} cores`,
 	exits: rows,

@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { complete } from "./completion.ts";
 import { createEngine, EngineError } from "./engine.ts";
-import { loadStories, type WasmBuild } from "./node.ts";
+import { loadStories } from "./node.ts";
 import { pack } from "./pack.ts";
 import { createSampler } from "./sampler.ts";
-import { ModelError } from "./wasm.ts";
+import { isKernel, KERNELS, ModelError } from "./wasm.ts";
 
 const USAGE = `Usage:
   story [prompt]            writes a story, token by token
@@ -21,7 +21,7 @@ const USAGE = `Usage:
     --temperature T         default 0.8; 0 always takes the likeliest token
     --top-p P               default 0.95
     --seed N                the same seed writes the same story; default: another each time
-    --build strict|relaxed  the module's build, default relaxed
+    --kernel K              strict, dot8 (default) or dot16: all write the same story
   pack <folder> <image>     packs a Hugging Face bitnet folder; its tokenizer goes beside the image
 `;
 
@@ -38,7 +38,7 @@ async function story(args: string[]): Promise<void> {
 			temperature: { type: "string", default: "0.8" },
 			"top-p": { type: "string", default: "0.95" },
 			seed: { type: "string" },
-			build: { type: "string", default: "relaxed" },
+			kernel: { type: "string", default: "dot8" },
 		},
 	});
 	const number = (
@@ -53,16 +53,16 @@ async function story(args: string[]): Promise<void> {
 			);
 		return value;
 	};
-	if (values.build !== "strict" && values.build !== "relaxed")
+	const { kernel } = values;
+	if (!isKernel(kernel))
 		throw new UsageError(
-			`--build is ${values.build}, and must be strict or relaxed`,
+			`--kernel is ${kernel}, and must be ${KERNELS.join(", ")}`,
 		);
-	const build: WasmBuild = values.build;
 	const seed =
 		values.seed === undefined
 			? Math.floor(Math.random() * 2 ** 32)
 			: number("seed", 0, 2 ** 32 - 1);
-	const { model, tokenizer } = await loadStories({ build });
+	const { model, tokenizer } = await loadStories({ kernel });
 	const { config } = model;
 	const prompt = positionals.join(" ");
 	process.stdout.write(prompt);
@@ -101,7 +101,7 @@ async function story(args: string[]): Promise<void> {
 			`\n\n${value.completionTokens} tokens (${value.finishReason}), ${rate.toFixed(0)} tokens/s, ` +
 				`first after ${(firstToken - begun).toFixed(1)} ms; left ${depths || "nowhere"}; ` +
 				`${(value.macs / 1e6).toFixed(1)} of ${(value.macsFull / 1e6).toFixed(1)} million MACs; ` +
-				`seed ${seed}, ${build} build\n`,
+				`seed ${seed}, ${kernel} kernel\n`,
 		);
 		return;
 	}

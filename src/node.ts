@@ -6,34 +6,31 @@
 
 import { readFile } from "node:fs/promises";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
-import { loadModel, type Model } from "./wasm.ts";
-
-export type WasmBuild = "relaxed" | "strict";
+import { buildOf, type Kernel, loadModel, type Model } from "./wasm.ts";
 
 const BUILD = new URL("../build/", import.meta.url);
 
-/** The compiled module. Relaxed SIMD needs Node 22 or newer: Node 20's is off, and wrong when on. */
-export async function readModule(
-	build: WasmBuild,
-): Promise<WebAssembly.Module> {
-	return WebAssembly.compile(await readFile(new URL(`${build}.wasm`, BUILD)));
+/** The module that has `kernel`. Relaxed SIMD needs Node 22: Node 20's is off, and wrong when on. */
+async function readModule(kernel: Kernel): Promise<WebAssembly.Module> {
+	const name = `${buildOf(kernel)}.wasm`;
+	return WebAssembly.compile(await readFile(new URL(name, BUILD)));
 }
 
 /** The shipped model and its tokenizer, as `npm run build` left them. */
 export async function loadStories({
-	build = "relaxed",
+	kernel = "dot8",
 	sequences = 1,
 }: {
-	build?: WasmBuild;
+	kernel?: Kernel;
 	sequences?: number;
 } = {}): Promise<{ model: Model; tokenizer: Tokenizer }> {
 	const [module, image, tokenizer] = await Promise.all([
-		readModule(build),
+		readModule(kernel),
 		readFile(new URL("assets/stories.bitskip", BUILD)),
 		readFile(new URL("assets/stories.tokenizer.json", BUILD), "utf8"),
 	]);
 	return {
-		model: loadModel(module, image, { sequences }),
+		model: loadModel(module, image, { sequences, kernel }),
 		tokenizer: createTokenizer(tokenizer),
 	};
 }

@@ -22,6 +22,7 @@ type Exports = {
 	abiVersion(): number;
 	reserveImage(size: number): number;
 	loadImage(sequences: number): number;
+	setKernel(kernel: number): number;
 	faultOffset(): number;
 	maxBatch(): number;
 	logits(): number;
@@ -56,7 +57,25 @@ const MESSAGES: Record<number, string> = {
 	11: "no such layer: layers are below nLayers",
 	12: "no such exit: exits are numbered from 0, the shallowest",
 	13: "a batch has 1 to maxBatch tokens",
+	14: "this build of the module has no such kernel",
 };
+
+/** By their numbers in the ABI. All give the same bits. */
+export const KERNELS = ["strict", "dot8", "dot16"] as const;
+/**
+ * What the matrix products use. `strict`: baseline SIMD, the strict build's only one. In the relaxed
+ * build `dot8` is the fastest on Arm and on x86 with AVX-VNNI, `dot16` on other x86.
+ */
+export type Kernel = (typeof KERNELS)[number];
+
+export function isKernel(name: string): name is Kernel {
+	return (KERNELS as readonly string[]).includes(name);
+}
+
+/** The build of the module that has a kernel. */
+export function buildOf(kernel: Kernel): "strict" | "relaxed" {
+	return kernel === "strict" ? "strict" : "relaxed";
+}
 
 /** A loaded model. All sequences share its weights; each has its own keys and values. */
 export interface Model {
@@ -78,20 +97,22 @@ export interface Model {
 
 /**
  * Instantiates `module` and loads `image`, which is copied once.
- * @param sequences how many sequences may be under way at a time, 1 to 4096; each costs
- *   8 * nLayers * maxSeqLen * (keys and values of a token) bytes.
+ * @param sequences how many sequences may be under way at a time, 1 to 4096; docs/abi.md says what
+ *   each costs in memory.
+ * @param kernel one that the module has; default: `strict` in the strict build, `dot8` in the relaxed.
  * @throws ModelError where the image cannot be trusted or run, or memory does not suffice.
  */
 export function loadModel(
 	module: WebAssembly.Module,
 	image: Uint8Array,
-	{ sequences = 4 }: { sequences?: number } = {},
+	{ sequences = 4, kernel }: { sequences?: number; kernel?: Kernel } = {},
 ): Model {
 	const wasm = instantiateSync<Exports>(module).exports;
 	if (wasm.abiVersion?.() !== ABI_VERSION)
 		throw new ModelError(
 			`the module is not this version's: ABI ${wasm.abiVersion?.()}, wanted ${ABI_VERSION}`,
 		);
+	if (kernel !== undefined) check(wasm.setKernel(KERNELS.indexOf(kernel)));
 	if (image.byteLength < HEADER_SIZE)
 		throw new ModelError(
 			`the image is truncated: ${image.byteLength} bytes, and its header alone has ${HEADER_SIZE}`,

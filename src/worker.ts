@@ -9,7 +9,7 @@ import strict from "../build/strict.wasm";
 import { createApp, type Service } from "./app.ts";
 import { createEngine } from "./engine.ts";
 import { createTokenizer } from "./tokenizer.ts";
-import { loadModel } from "./wasm.ts";
+import { buildOf, type Kernel, loadModel } from "./wasm.ts";
 
 interface Assets {
 	fetch(url: string): Promise<Response>;
@@ -18,8 +18,8 @@ interface Assets {
 export interface Bindings {
 	/** Holds stories.bitskip and stories.tokenizer.json; no request reaches it but through this Worker. */
 	ASSETS: Assets;
-	/** Which build of the module runs: `relaxed` is faster, `strict` has the same bits on every CPU. */
-	WASM_BUILD: "relaxed" | "strict";
+	/** What the matrix products use; wrangler.toml says which is best where. */
+	KERNEL: Kernel;
 }
 
 const MODEL_ID = "bitskip-stories";
@@ -31,7 +31,7 @@ let service: Service | undefined;
  * No promise is shared between requests: it would hang the others when the request that began to
  * load is cancelled. So the first few may each fetch the files, but only one of them instantiates.
  */
-async function getService({ ASSETS, WASM_BUILD }: Bindings): Promise<Service> {
+async function getService({ ASSETS, KERNEL }: Bindings): Promise<Service> {
 	if (service) return service;
 	const [image, tokenizer] = await Promise.all([
 		fetchAsset(ASSETS, "stories.bitskip").then((r) => r.arrayBuffer()),
@@ -41,8 +41,9 @@ async function getService({ ASSETS, WASM_BUILD }: Bindings): Promise<Service> {
 		modelId: MODEL_ID,
 		engine: createEngine(
 			loadModel(
-				WASM_BUILD === "strict" ? strict : relaxed,
+				buildOf(KERNEL) === "strict" ? strict : relaxed,
 				new Uint8Array(image),
+				{ kernel: KERNEL },
 			),
 		),
 		tokenizer: createTokenizer(tokenizer),

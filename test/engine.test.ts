@@ -7,7 +7,7 @@ import {
 	type GenerationSummary,
 } from "../src/engine.ts";
 import { argmax } from "../src/sampler.ts";
-import { loadModel, type Model } from "../src/wasm.ts";
+import { buildOf, KERNELS, loadModel, type Model } from "../src/wasm.ts";
 import { packVectors, readGolden, SYSTEMS } from "./support/files.ts";
 import { expectGolden, run } from "./support/golden.ts";
 
@@ -29,9 +29,12 @@ async function collect(
 	}
 }
 
-describe.each(["strict", "relaxed"] as const)("engine, %s build", (build) => {
+describe.each(KERNELS)("engine, %s kernel", (kernel) => {
 	const load = (system: (typeof SYSTEMS)[number], sequences = 1) =>
-		loadModel(modules[build], packVectors(system), { sequences });
+		loadModel(modules[buildOf(kernel)], packVectors(system), {
+			sequences,
+			kernel,
+		});
 
 	it.each(SYSTEMS)("%s: PyTorch's logits and gates at every exit", (system) => {
 		expectGolden(load(system), readGolden(system));

@@ -4,7 +4,7 @@ import { complete } from "../src/completion.ts";
 import { createEngine } from "../src/engine.ts";
 import { argmax } from "../src/sampler.ts";
 import { createTokenizer } from "../src/tokenizer.ts";
-import { loadModel } from "../src/wasm.ts";
+import { buildOf, KERNELS, loadModel } from "../src/wasm.ts";
 import {
 	readFile,
 	readGolden,
@@ -13,33 +13,31 @@ import {
 } from "./support/files.ts";
 import { expectGolden } from "./support/golden.ts";
 
-describe.each(["strict", "relaxed"] as const)(
-	"the shipped model, %s build",
-	(build) => {
-		const model = loadModel(
-			modules[build],
-			readFile("build/assets/stories.bitskip"),
+describe.each(KERNELS)("the shipped model, %s kernel", (kernel) => {
+	const model = loadModel(
+		modules[buildOf(kernel)],
+		readFile("build/assets/stories.bitskip"),
+		{ kernel },
+	);
+
+	it("has PyTorch's logits and gates at every exit", () => {
+		expectGolden(model, readGolden("stories"));
+	});
+
+	it("writes PyTorch's story", async () => {
+		const { prompt, max_tokens, story } = readGoldenStory();
+		const tokenizer = createTokenizer(
+			readText("build/assets/stories.tokenizer.json"),
 		);
-
-		it("has PyTorch's logits and gates at every exit", () => {
-			expectGolden(model, readGolden("stories"));
-		});
-
-		it("writes PyTorch's story", async () => {
-			const { prompt, max_tokens, story } = readGoldenStory();
-			const tokenizer = createTokenizer(
-				readText("build/assets/stories.tokenizer.json"),
-			);
-			const options = { maxTokens: max_tokens, sample: argmax };
-			let text = "";
-			for await (const piece of complete(
-				createEngine(model),
-				tokenizer,
-				prompt,
-				options,
-			))
-				text += piece.text;
-			expect(text).toBe(story);
-		});
-	},
-);
+		const options = { maxTokens: max_tokens, sample: argmax };
+		let text = "";
+		for await (const piece of complete(
+			createEngine(model),
+			tokenizer,
+			prompt,
+			options,
+		))
+			text += piece.text;
+		expect(text).toBe(story);
+	});
+});

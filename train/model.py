@@ -65,6 +65,36 @@ class QuantizeActivation(torch.autograd.Function):
         return grad, None
 
 
+def absmax_round(x: Tensor, levels: int) -> Tensor:
+    """Each vector of the last axis to [-levels, levels] by its absmax, half to even, and back."""
+    scale = levels / x.abs().amax(-1, keepdim=True).clamp(min=1e-5)
+    return (x * scale).round() / scale
+
+
+def key_value_codes(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes in [-63, 63] and the scale of each vector of the last axis.
+
+    A little less than 63 breaks ties, of which there are many, towards zero: assembly/attention.ts.
+    """
+    absmax = x.abs().amax(-1, keepdim=True).clamp(min=1e-5)
+    return (x * (63 * (1 - 2**-16) / absmax)).round(), absmax / 63
+
+
+def engine_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention (B, heads, T, head_dim) with the engine's rounding; not for training.
+
+    Queries have 127 levels, keys and values 63, and so have, with 127, the probabilities of a token
+    times its values' scales.
+    """
+    head_dim, T = q.shape[-1], q.shape[-2]
+    q = absmax_round(q * head_dim**-0.5, 127)
+    (k, k_scale), (v, v_scale) = key_value_codes(k), key_value_codes(v)
+    scores = q @ (k * k_scale).mT
+    mask = torch.ones(T, T, dtype=torch.bool, device=q.device).triu(1)
+    p = scores.masked_fill(mask, -torch.inf).softmax(-1)
+    return absmax_round(p * v_scale.mT, 127) @ v
+
+
 class QuantizeTernary(torch.autograd.Function):
     """Each matrix of a stack to {-1, 0, 1} times its mean magnitude; straight-through gradient."""
 
@@ -186,7 +216,7 @@ class BitSkip(nn.Module):
         return QuantizeActivation.apply(x, levels) if levels else x
 
     def layer(self, h: Tensor, i: int, w: dict[str, tuple[Tensor, ...]]) -> Tensor:
-        """(B, T, D) -> (B, T, D)"""
+        """(B, T, D) -> (B, T, D). Out of training (`eval()`), keys and values are rounded too."""
         c = self.config
         B, T, _ = h.shape
         cos, sin = self.cos[:T], self.sin[:T]
@@ -195,12 +225,15 @@ class BitSkip(nn.Module):
         q, k, v = qkv.view(B, T, -1, c.head_dim).split((c.n_heads, c.n_kv_heads, c.n_kv_heads), 2)
         group = c.n_heads // c.n_kv_heads
         k = rotate(k, cos, sin).repeat_interleave(group, 2)
-        a = F.scaled_dot_product_attention(
+        q, k, v = (
             rotate(q, cos, sin).transpose(1, 2),
             k.transpose(1, 2),
             v.repeat_interleave(group, 2).transpose(1, 2),
-            is_causal=True,
         )
+        if self.training or c.weights == "f32":
+            a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            a = engine_attention(q, k, v)
         a = a.transpose(1, 2).reshape(B, T, c.dim)
         h = h + F.linear(self.linear_input(a, self.attn_sub_norm[i], "o"), w["wo"][i])
         x = self.linear_input(h, self.ffn_norm[i], "gate_up")

@@ -34,13 +34,19 @@ export class Kernels {
 	}
 
 	put(values: ArrayBufferView): number {
-		const { buffer, byteOffset, byteLength } = values;
-		const address = this.allocate(byteLength);
+		const address = this.allocate(values.byteLength);
+		this.set(address, values);
+		return address;
+	}
+
+	set(
+		address: number,
+		{ buffer, byteOffset, byteLength }: ArrayBufferView,
+	): void {
 		new Uint8Array(this.memory.buffer).set(
 			new Uint8Array(buffer, byteOffset, byteLength),
 			address,
 		);
-		return address;
 	}
 
 	f32(address: number, n: number): Float32Array {
