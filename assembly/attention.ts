@@ -10,7 +10,7 @@
 // scales f32 (S).
 
 import { matvecInt7 } from "./matmul";
-import { softmax, softmaxPeak } from "./nn";
+import { LOG2E, softmax, softmaxPeak } from "./nn";
 import { absmax, quantize, quantizedSize, roundToInt } from "./quantize";
 
 /**
@@ -104,7 +104,7 @@ export function attention(
   const query = scratch, scores = query + quantizedSize(headDim);
   const weights = scores + (positions << 2);
   const group = heads / kvHeads, columns = (count + 15) & ~15;
-  const factor: f32 = 1 / sqrt<f32>(<f32>headDim);
+  const factor: f32 = LOG2E / sqrt<f32>(<f32>headDim);
   for (let head: usize = 0; head < heads; head++, q += vectorSize, y += vectorSize) {
     const keys = cache + (head / group) * headSize(maxSeqLen, headDim);
     const keyScales = keys + positions * headDim;

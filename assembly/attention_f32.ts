@@ -4,7 +4,7 @@
 // The cache of a layer holds for each key-value head keys, values, both f32 (maxSeqLen, headDim), and
 // ones, f32 (maxSeqLen rounded up to 16), where the integer form has the values' scales.
 
-import { dot, softmax } from "./nn";
+import { dot, LOG2E, softmax } from "./nn";
 
 function headSize(maxSeqLen: usize, headDim: usize): usize {
   return (maxSeqLen * headDim << 3) + weightsSize(maxSeqLen);
@@ -46,7 +46,7 @@ export function attention(
   count: usize, heads: usize, kvHeads: usize, maxSeqLen: usize, headDim: usize,
 ): void {
   const size = headDim << 2, block = maxSeqLen * size, group = heads / kvHeads;
-  const scale: f32 = 1 / sqrt<f32>(<f32>headDim);
+  const scale: f32 = LOG2E / sqrt<f32>(<f32>headDim);
   for (let head: usize = 0; head < heads; head++, q += size, y += size) {
     const keys = cache + (head / group) * headSize(maxSeqLen, headDim), values = keys + block;
     for (let i: usize = 0; i < count; i++) {

@@ -49,50 +49,67 @@ export function rope(x: usize, row: usize, heads: u32, headDim: u32): void {
   }
 }
 
+/** log2(e): what turns an exponent of e into one of 2. */
+export const LOG2E: f32 = 1.4426950408889634;
+
 /**
- * e^x for four x <= 0, relative error below 2e-7; 0 below -87. Cody-Waite reduction to
- * |r| <= ln(2) / 2, then the Taylor polynomial of degree 7 (remainder r^8 / 8! < 6e-9).
+ * exp2() in registers: 1.5 * 2^23, which rounds what it is added to; the lowest exponent; then the
+ * minimax polynomial of degree 5 for 2^f, |f| <= 1/2, its coefficients from the highest.
  */
-// @ts-ignore: decorator
-@inline
-function exp4(x: v128): v128 {
-  const k = f32x4.nearest(f32x4.mul(x, f32x4.splat(1.4426950408889634)));
-  let r = f32x4.sub(x, f32x4.mul(k, f32x4.splat(0.693145751953125)));
-  r = f32x4.sub(r, f32x4.mul(k, f32x4.splat(1.42860682030941723212e-6)));
-  let p = f32x4.splat(<f32>(1.0 / 5040));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>(1.0 / 720)));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>(1.0 / 120)));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>(1.0 / 24)));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(<f32>(1.0 / 6)));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(0.5));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1));
-  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(k), i32x4.splat(127)), 23);
-  return v128.and(f32x4.mul(p, power), f32x4.gt(x, f32x4.splat(-87)));
-}
+// prettier-ignore
+const EXP2: usize = memory.data<f32>([
+  12582912, -126, 0.0013276471992602875, 0.009675541334451691,
+  0.055507132734977614, 0.24022119723840046, 0.6931469670647605, 1.0000000716546849,
+], 16);
 
 /** Of the last softmax(): the largest of what it left. */
 export let softmaxPeak: f32 = 0;
 
 /**
- * x[n] = e^(x - max(x)) * weights[n], for weights > 0; sets `softmaxPeak`; returns 1 / sum(e^(x -
+ * x[n] = 2^(x - max(x)) * weights[n], for weights > 0; sets `softmaxPeak`; returns 1 / sum(2^(x -
  * max(x))), which the caller multiplies by when it has summed. Entries from n to the next multiple of
- * 16 become 0; there is room for them, and weights can be read that far.
+ * 16 become less than 2^-125 times their weight; there is room for them, and weights can be read that
+ * far. Powers have a relative error below 3e-7, and below 2^-126 are 2^-126.
  */
 export function softmax(x: usize, weights: usize, n: usize): f32 {
   const padded = x + (((n + 15) & ~15) << 2);
   for (let p = x + (n << 2); p < padded; p += 4) store<f32>(p, -Infinity);
-  let top = v128.load(x);
-  for (let p = x + 16; p < padded; p += 16) top = f32x4.max(top, v128.load(p));
-  top = f32x4.splat(maxLanes(top));
-  let total = f32x4.splat(0), peak = total;
-  for (let p = x; p < padded; p += 16, weights += 16) {
-    const e = exp4(f32x4.sub(v128.load(p), top));
-    const weighed = f32x4.mul(e, v128.load(weights));
-    total = f32x4.add(total, e);
-    peak = f32x4.max(peak, weighed);
-    v128.store(p, weighed);
+  let top = v128.load(x), top2 = v128.load(x, 16);
+  for (let p = x + 32; p < padded; p += 32) {
+    top = f32x4.pmax(top, v128.load(p));
+    top2 = f32x4.pmax(top2, v128.load(p, 16));
   }
+  top = f32x4.splat(maxLanes(f32x4.pmax(top, top2)));
+  const round = v128.load32_splat(EXP2), lowest = v128.load32_splat(EXP2, 4);
+  const c5 = v128.load32_splat(EXP2, 8), c4 = v128.load32_splat(EXP2, 12);
+  const c3 = v128.load32_splat(EXP2, 16), c2 = v128.load32_splat(EXP2, 20);
+  const c1 = v128.load32_splat(EXP2, 24), c0 = v128.load32_splat(EXP2, 28);
+  let total = f32x4.splat(0), total2 = total, peak = total;
+  for (let p = x; p < padded; p += 32, weights += 32) {
+    const v = f32x4.pmax(lowest, f32x4.sub(v128.load(p), top));
+    const v2 = f32x4.pmax(lowest, f32x4.sub(v128.load(p, 16), top));
+    // The integer part stays in the low bits of `shifted`; moved to where exponents are, it doubles.
+    const shifted = f32x4.add(v, round), shifted2 = f32x4.add(v2, round);
+    const f = f32x4.sub(v, f32x4.sub(shifted, round));
+    const f2 = f32x4.sub(v2, f32x4.sub(shifted2, round));
+    let power = f32x4.add(f32x4.mul(c5, f), c4), power2 = f32x4.add(f32x4.mul(c5, f2), c4);
+    power = f32x4.add(f32x4.mul(power, f), c3);
+    power2 = f32x4.add(f32x4.mul(power2, f2), c3);
+    power = f32x4.add(f32x4.mul(power, f), c2);
+    power2 = f32x4.add(f32x4.mul(power2, f2), c2);
+    power = f32x4.add(f32x4.mul(power, f), c1);
+    power2 = f32x4.add(f32x4.mul(power2, f2), c1);
+    power = i32x4.add(f32x4.add(f32x4.mul(power, f), c0), i32x4.shl(shifted, 23));
+    power2 = i32x4.add(f32x4.add(f32x4.mul(power2, f2), c0), i32x4.shl(shifted2, 23));
+    total = f32x4.add(total, power);
+    total2 = f32x4.add(total2, power2);
+    const weighed = f32x4.mul(power, v128.load(weights));
+    const weighed2 = f32x4.mul(power2, v128.load(weights, 16));
+    peak = f32x4.pmax(peak, f32x4.pmax(weighed, weighed2));
+    v128.store(p, weighed);
+    v128.store(p, weighed2, 16);
+  }
+  total = f32x4.add(total, total2);
   softmaxPeak = maxLanes(peak);
   return 1 / sumLanes(total);
 }

@@ -31,7 +31,7 @@ export function quantizedSize(n: usize): usize {
   return TOKEN_SIZE + n * CODE_SIZE;
 }
 
-/** Of the last norm(): the largest |u|. */
+/** Of the last norm(): the largest |u|. pmax is one instruction where max, which minds NaN, is six. */
 export let peak: f32 = 0;
 
 /** u[n] = x * gain; sets `peak`; returns 1 / rms(x). u may be x. n is a multiple of 8. */
@@ -42,12 +42,12 @@ export function norm(u: usize, x: usize, gain: usize, n: usize, eps: f32): f32 {
     a = f32x4.add(a, f32x4.mul(x0, x0));
     b = f32x4.add(b, f32x4.mul(x1, x1));
     const u0 = f32x4.mul(x0, v128.load(gain)), u1 = f32x4.mul(x1, v128.load(gain, 16));
-    peakA = f32x4.max(peakA, f32x4.abs(u0));
-    peakB = f32x4.max(peakB, f32x4.abs(u1));
+    peakA = f32x4.pmax(peakA, f32x4.abs(u0));
+    peakB = f32x4.pmax(peakB, f32x4.abs(u1));
     v128.store(u, u0);
     v128.store(u, u1, 16);
   }
-  peak = maxLanes(f32x4.max(peakA, peakB));
+  peak = maxLanes(f32x4.pmax(peakA, peakB));
   return 1 / sqrt<f32>(sumLanes(f32x4.add(a, b)) / <f32>n + eps);
 }
 
@@ -58,25 +58,25 @@ export function normGated(
   const zero = f32x4.splat(0);
   let a = zero, b = a, peakA = a, peakB = a;
   for (const end = gate + (n << 2); gate < end; gate += 32, up += 32, gain += 32, u += 32) {
-    const g0 = f32x4.max(v128.load(gate), zero), g1 = f32x4.max(v128.load(gate, 16), zero);
+    const g0 = f32x4.pmax(zero, v128.load(gate)), g1 = f32x4.pmax(zero, v128.load(gate, 16));
     const x0 = f32x4.mul(f32x4.mul(g0, g0), v128.load(up));
     const x1 = f32x4.mul(f32x4.mul(g1, g1), v128.load(up, 16));
     a = f32x4.add(a, f32x4.mul(x0, x0));
     b = f32x4.add(b, f32x4.mul(x1, x1));
     const u0 = f32x4.mul(x0, v128.load(gain)), u1 = f32x4.mul(x1, v128.load(gain, 16));
-    peakA = f32x4.max(peakA, f32x4.abs(u0));
-    peakB = f32x4.max(peakB, f32x4.abs(u1));
+    peakA = f32x4.pmax(peakA, f32x4.abs(u0));
+    peakB = f32x4.pmax(peakB, f32x4.abs(u1));
     v128.store(u, u0);
     v128.store(u, u1, 16);
   }
-  peak = maxLanes(f32x4.max(peakA, peakB));
+  peak = maxLanes(f32x4.pmax(peakA, peakB));
   return 1 / sqrt<f32>(sumLanes(f32x4.add(a, b)) / <f32>n + eps);
 }
 
 /** The largest |x[n]|; n is a multiple of 4. */
 export function absmax(x: usize, n: usize): f32 {
   let m = f32x4.splat(0);
-  for (const end = x + (n << 2); x < end; x += 16) m = f32x4.max(m, f32x4.abs(v128.load(x)));
+  for (const end = x + (n << 2); x < end; x += 16) m = f32x4.pmax(m, f32x4.abs(v128.load(x)));
   return maxLanes(m);
 }
 
@@ -129,7 +129,7 @@ export function sumLanes(v: v128): f32 {
 // @ts-ignore: decorator
 @inline
 export function maxLanes(v: v128): f32 {
-  v = f32x4.max(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
-  v = f32x4.max(v, v128.shuffle<i32>(v, v, 1, 0, 3, 2));
+  v = f32x4.pmax(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
+  v = f32x4.pmax(v, v128.shuffle<i32>(v, v, 1, 0, 3, 2));
   return f32x4.extract_lane(v, 0);
 }

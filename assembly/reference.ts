@@ -98,12 +98,8 @@ export function absmaxReference(x: usize, n: usize): f32 {
 /** Eight running sums, one for each i % 8, then (s0+s4 + s2+s6) + (s1+s5 + s3+s7). */
 export function dotReference(x: usize, y: usize, n: usize): f32 {
   memory.fill(LANES, 0, 32);
-  for (let i: usize = 0; i < n; i++) {
-    const lane = LANES + (i & 7) * f;
-    store<f32>(lane, load<f32>(lane) + at(x, i) * at(y, i));
-  }
-  const s = LANES;
-  return at(s, 0) + at(s, 4) + (at(s, 2) + at(s, 6)) + (at(s, 1) + at(s, 5) + (at(s, 3) + at(s, 7)));
+  for (let i: usize = 0; i < n; i++) addLane(i, at(x, i) * at(y, i));
+  return sumOfLanes();
 }
 
 export function normReference(u: usize, x: usize, gain: usize, n: usize, eps: f32): f32 {
@@ -146,34 +142,38 @@ export function ropeReference(x: usize, row: usize, heads: usize, headDim: usize
   }
 }
 
-/** What softmax() computes for e^x. */
-export function expReference(x: f32): f32 {
-  if (!(x > -87)) return 0;
-  const k = nearest<f32>(x * <f32>1.4426950408889634);
-  const r = x - k * <f32>0.693145751953125 - k * <f32>1.42860682030941723212e-6;
-  let p: f32 = 1.0 / 5040;
-  p = p * r + <f32>(1.0 / 720);
-  p = p * r + <f32>(1.0 / 120);
-  p = p * r + <f32>(1.0 / 24);
-  p = p * r + <f32>(1.0 / 6);
-  p = p * r + 0.5;
-  p = p * r + 1;
-  p = p * r + 1;
-  return p * reinterpret<f32>((<i32>k + 127) << 23);
+/** What softmax() computes for 2^x, x <= 0. */
+export function exp2Reference(x: f32): f32 {
+  const v = max<f32>(-126, x), k = nearest<f32>(v), r = v - k;
+  let p: f32 = <f32>0.0013276471992602875 * r + <f32>0.009675541334451691;
+  p = p * r + <f32>0.055507132734977614;
+  p = p * r + <f32>0.24022119723840046;
+  p = p * r + <f32>0.6931469670647605;
+  p = p * r + <f32>1.0000000716546849;
+  return reinterpret<f32>(reinterpret<i32>(p) + (<i32>k << 23));
 }
 
-/** Four running sums, one for each i % 4, then (s0+s2) + (s1+s3). */
+/** Sums as dotReference(). */
 export function softmaxReference(x: usize, weights: usize, n: usize): f32 {
   let top: f32 = -Infinity;
   for (let i: usize = 0; i < n; i++) top = max<f32>(top, at(x, i));
-  memory.fill(LANES, 0, 16);
+  memory.fill(LANES, 0, 32);
   for (let i: usize = 0; i < n; i++) {
-    const e = expReference(at(x, i) - top), lane = LANES + (i & 3) * f;
-    store<f32>(lane, load<f32>(lane) + e);
+    const e = exp2Reference(at(x, i) - top);
+    addLane(i, e);
     store<f32>(x + i * f, e * at(weights, i));
   }
+  return 1 / sumOfLanes();
+}
+
+function addLane(i: usize, value: f32): void {
+  const lane = LANES + (i & 7) * f;
+  store<f32>(lane, load<f32>(lane) + value);
+}
+
+function sumOfLanes(): f32 {
   const s = LANES;
-  return 1 / (at(s, 0) + at(s, 2) + (at(s, 1) + at(s, 3)));
+  return at(s, 0) + at(s, 4) + (at(s, 2) + at(s, 6)) + (at(s, 1) + at(s, 5) + (at(s, 3) + at(s, 7)));
 }
 
 /** The code, in [-63, 63], of element i of a key or value of n. */
@@ -191,7 +191,7 @@ export function attentionReference(
   y: usize, q: usize, keys: usize, values: usize, scores: usize, weights: usize, codes: usize,
   count: usize, headDim: usize,
 ): void {
-  const size = headDim * f, factor: f32 = 1 / sqrt<f32>(<f32>headDim);
+  const size = headDim * f, factor: f32 = <f32>1.4426950408889634 / sqrt<f32>(<f32>headDim);
   quantizeReference(codes, q, headDim, 127, absmaxReference(q, headDim), factor);
   for (let i: usize = 0; i < count; i++) {
     const key = keys + i * size, value = values + i * size;
