@@ -88,8 +88,18 @@ export function pack(
 	configJson: unknown,
 	safetensors: Uint8Array,
 ): Uint8Array<ArrayBuffer> {
-	const config = parseHuggingFaceConfig(configJson);
-	const tensors = new Tensors(readSafetensors(safetensors));
+	return packTensors(
+		parseHuggingFaceConfig(configJson),
+		readSafetensors(safetensors),
+	);
+}
+
+/** pack() of what it reads. */
+export function packTensors(
+	config: ModelConfig,
+	byName: Map<string, Tensor>,
+): Uint8Array<ArrayBuffer> {
+	const tensors = new Tensors(byName);
 	const image = new ImageWriter();
 	const { dim, hiddenDim, nLayers, nHeads, nKvHeads, vocabSize } = config;
 	const kvDim = (dim / nHeads) * nKvHeads;
