@@ -9,7 +9,7 @@
 // keys int7 (S, headDim), their scales f32 (S), values int7 (headDim rounded up to 32, S), their
 // scales f32 (S).
 
-import { matvecInt7 } from "./matmul";
+import { matmulInt7 } from "./matmul";
 import { LOG2E, softmax, softmaxPeak } from "./nn";
 import { absmax, quantize, quantizedSize, roundToInt } from "./quantize";
 
@@ -42,9 +42,10 @@ export function cacheSize(kvHeads: u32, maxSeqLen: u32, headDim: u32): u64 {
   return <u64>kvHeads * headSize(maxSeqLen, headDim);
 }
 
-/** Bytes of scratch that attention() needs. */
-export function scratchSize(maxSeqLen: usize, headDim: usize): usize {
-  return quantizedSize(headDim) + (up32(maxSeqLen) << 2) + quantizedSize(up32(maxSeqLen));
+/** Bytes of scratch that attention() needs, for `group` query heads to a key-value head. */
+export function scratchSize(group: usize, maxSeqLen: usize, headDim: usize): usize {
+  const positions = up32(maxSeqLen);
+  return group * (quantizedSize(headDim) + (positions << 2) + quantizedSize(positions));
 }
 
 /** Puts k and v, each (kvHeads, headDim) f32, at `position`. */
@@ -93,29 +94,43 @@ function code4(x: usize, scale: v128): v128 {
 
 /**
  * y[heads * headDim] = softmax(q k / sqrt(headDim)) v over positions 0..count-1. Query heads
- * h * heads / kvHeads and on share key head h. y has room for 16 more floats, which may be
- * overwritten. headDim is a multiple of 16.
+ * h * heads / kvHeads and on share key head h, and go through its keys and values together. y has
+ * room for 16 more floats, which may be overwritten. headDim is a multiple of 16.
  */
 export function attention(
   y: usize, q: usize, cache: usize, scratch: usize,
   count: usize, heads: usize, kvHeads: usize, maxSeqLen: usize, headDim: usize,
 ): void {
   const positions = up32(maxSeqLen), vectorSize = headDim << 2;
-  const query = scratch, scores = query + quantizedSize(headDim);
-  const weights = scores + (positions << 2);
   const group = heads / kvHeads, columns = (count + 15) & ~15;
+  const querySize = quantizedSize(headDim), weightsSize = quantizedSize(positions);
+  const scores = scratch + group * querySize, scoresSize = positions << 2;
+  const weights = scores + group * scoresSize;
   const factor: f32 = LOG2E / sqrt<f32>(<f32>headDim);
-  for (let head: usize = 0; head < heads; head++, q += vectorSize, y += vectorSize) {
-    const keys = cache + (head / group) * headSize(maxSeqLen, headDim);
+  for (let kvHead: usize = 0; kvHead < kvHeads; kvHead++) {
+    const keys = cache + kvHead * headSize(maxSeqLen, headDim);
     const keyScales = keys + positions * headDim;
     const values = keyScales + (positions << 2);
     const valueScales = values + positions * up32(headDim);
-    quantize(query, q, headDim, 127, absmax(q, headDim), factor);
-    matvecInt7(scores, keys, keyScales, query, up32(count), headDim, 1);
-    const inverse = softmax(scores, valueScales, count);
-    quantize(weights, scores, columns, 127, softmaxPeak, inverse);
-    for (let i: usize = 0; i < headDim; i += 32) {
-      matvecInt7(y + (i << 2), values + i * positions, ONES, weights, 32, columns, 1);
+    for (let i: usize = 0; i < group; i++, q += vectorSize) {
+      quantize(scratch + i * querySize, q, headDim, 127, absmax(q, headDim), factor);
+    }
+    matmulInt7(
+      scores, scoresSize, keys, keyScales, scratch, querySize, up32(count), headDim, group, 1,
+    );
+    for (let i: usize = 0; i < group; i++) {
+      const row = scores + i * scoresSize, inverse = softmax(row, valueScales, count);
+      quantize(weights + i * weightsSize, row, columns, 127, softmaxPeak, inverse);
+    }
+    // A head that does not fill its last tile writes into the next head's place: one by one, then.
+    const together: usize = headDim & 31 ? 1 : group;
+    for (let i: usize = 0; i < group; i += together, y += together * vectorSize) {
+      for (let j: usize = 0; j < headDim; j += 32) {
+        matmulInt7(
+          y + (j << 2), vectorSize, values + j * positions, ONES, weights + i * weightsSize,
+          weightsSize, 32, columns, together, 1,
+        );
+      }
     }
   }
 }

@@ -35,6 +35,51 @@ export function matvecInt7<F>(
   }
 }
 
+/** Two tokens, half a tile at a time: a weight is loaded once for both. */
+export function matmulInt7x2<F>(
+  y: usize, yStride: usize, w: usize, scales: usize, x: usize, xStride: usize,
+  rows: usize, columns: usize, sum: i32, scale: f32, sum2: i32, scale2: f32,
+): void {
+  const offset = i32x4.splat(sum << 6), s = f32x4.splat(scale);
+  const offset2 = i32x4.splat(sum2 << 6), s2 = f32x4.splat(scale2);
+  const low = v128.load(EVEN_MASKS, 64);
+  const step: usize = sizeof<F>() == sizeof<Strict>() ? 8 : 4, xEnd = x + (columns >> 2) * step;
+  const block = columns << 5;
+  for (const yEnd = y + (rows << 2); y < yEnd; w += block) {
+    for (let half = w; half < w + 128; half += 64, y += 64, scales += 64) {
+      let a0 = i32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+      for (let p = x, q = half; p < xEnd; p += step, q += 128) {
+        const xa = v128.load32_splat(p), xb = v128.load32_splat(p + xStride);
+        const odd = sizeof<F>() == sizeof<Strict>() ? v128.load32_splat(p, 4) : xa;
+        const odd2 = sizeof<F>() == sizeof<Strict>() ? v128.load32_splat(p + xStride, 4) : xb;
+        let v = v128.load(q);
+        a0 = add<F>(a0, v, xa, odd, low);
+        b0 = add<F>(b0, v, xb, odd2, low);
+        v = v128.load(q, 16);
+        a1 = add<F>(a1, v, xa, odd, low);
+        b1 = add<F>(b1, v, xb, odd2, low);
+        v = v128.load(q, 32);
+        a2 = add<F>(a2, v, xa, odd, low);
+        b2 = add<F>(b2, v, xb, odd2, low);
+        v = v128.load(q, 48);
+        a3 = add<F>(a3, v, xa, odd, low);
+        b3 = add<F>(b3, v, xb, odd2, low);
+      }
+      const r0 = v128.load(scales), r1 = v128.load(scales, 16);
+      const r2 = v128.load(scales, 32), r3 = v128.load(scales, 48);
+      storeScaled(y, a0, offset, f32x4.mul(s, r0));
+      storeScaled(y + 16, a1, offset, f32x4.mul(s, r1));
+      storeScaled(y + 32, a2, offset, f32x4.mul(s, r2));
+      storeScaled(y + 48, a3, offset, f32x4.mul(s, r3));
+      const o = y + yStride;
+      storeScaled(o, b0, offset2, f32x4.mul(s2, r0));
+      storeScaled(o + 16, b1, offset2, f32x4.mul(s2, r1));
+      storeScaled(o + 32, b2, offset2, f32x4.mul(s2, r2));
+      storeScaled(o + 48, b3, offset2, f32x4.mul(s2, r3));
+    }
+  }
+}
+
 /**
  * sum[4] += four rows' products of four columns. Dot16 widens at once: a pair of its products
  * reaches 2 * 127 * 127 = 32,258.

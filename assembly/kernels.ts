@@ -9,7 +9,7 @@ export {
   storeKeyValue as storeKeyValueF32,
 } from "./attention_f32";
 export { hadamard } from "./hadamard";
-export { matmulTernary, matvecF32, matvecInt7, setKernel } from "./matmul";
+export { matmulInt7, matmulTernary, matvecF32, setKernel } from "./matmul";
 export { addTo, dot, fillRope, rope, softmax } from "./nn";
 export { absmax, norm, normGated, quantize, quantizedSize } from "./quantize";
 export * from "./reference";

@@ -75,10 +75,35 @@ export function matmulTernary(
   else dot16.matvecTernary(y, w, codes, rows, columns, sum, s);
 }
 
-/** y[rows] f32 = scale * scales[row] * (W x), W int7, for the token that quantize() left at x. */
-export function matvecInt7(
-  y: usize, w: usize, scales: usize, x: usize, rows: usize, columns: usize, scale: f32,
+/**
+ * y[count][rows] f32 = scale * scales[row] * (W x), W int7, for tokens as in matmulTernary(). Two
+ * tokens' rows of y may not overlap.
+ */
+export function matmulInt7(
+  y: usize, yStride: usize, w: usize, scales: usize, x: usize, xStride: usize,
+  rows: usize, columns: usize, count: usize, scale: f32,
 ): void {
+  let i: usize = 0;
+  for (; i + 2 <= count; i += 2, y += yStride << 1, x += xStride << 1) {
+    const x2 = x + xStride;
+    const sum = load<i32>(x, SUM), s = scale * load<f32>(x, INVERSE_SCALE);
+    const sum2 = load<i32>(x2, SUM), s2 = scale * load<f32>(x2, INVERSE_SCALE);
+    const codes = x + TOKEN_SIZE;
+    if (!RELAXED) {
+      int7.matmulInt7x2<Strict>(
+        y, yStride, w, scales, codes, xStride, rows, columns, sum, s, sum2, s2,
+      );
+    } else if (kernel == KERNEL_DOT8) {
+      int7.matmulInt7x2<Dot8>(
+        y, yStride, w, scales, codes, xStride, rows, columns, sum, s, sum2, s2,
+      );
+    } else {
+      int7.matmulInt7x2<Dot16>(
+        y, yStride, w, scales, codes, xStride, rows, columns, sum, s, sum2, s2,
+      );
+    }
+  }
+  if (i == count) return;
   const sum = load<i32>(x, SUM), s = scale * load<f32>(x, INVERSE_SCALE), codes = x + TOKEN_SIZE;
   if (!RELAXED) int7.matvecInt7<Strict>(y, w, scales, codes, rows, columns, sum, s);
   else if (kernel == KERNEL_DOT8) int7.matvecInt7<Dot8>(y, w, scales, codes, rows, columns, sum, s);

@@ -49,16 +49,19 @@ export function matmulTernaryReference(
   }
 }
 
-export function matvecInt7Reference(
-  y: usize, w: usize, scales: usize, x: usize, rows: usize, columns: usize, scale: f32,
+export function matmulInt7Reference(
+  y: usize, yStride: usize, w: usize, scales: usize, x: usize, xStride: usize,
+  rows: usize, columns: usize, count: usize, scale: f32,
 ): void {
-  const s = scale * load<f32>(x, INVERSE_SCALE);
-  for (let row: usize = 0; row < rows; row++) {
-    let sum: i32 = 0;
-    for (let c: usize = 0; c < columns; c++) {
-      sum += int7At(w, row, c, columns) * activationAt(x, c);
+  for (let i: usize = 0; i < count; i++, x += xStride, y += yStride) {
+    const s = scale * load<f32>(x, INVERSE_SCALE);
+    for (let row: usize = 0; row < rows; row++) {
+      let sum: i32 = 0;
+      for (let c: usize = 0; c < columns; c++) {
+        sum += int7At(w, row, c, columns) * activationAt(x, c);
+      }
+      store<f32>(y + row * f, <f32>sum * (s * at(scales, row)));
     }
-    store<f32>(y + row * f, <f32>sum * (s * at(scales, row)));
   }
 }
 
@@ -145,11 +148,9 @@ export function ropeReference(x: usize, row: usize, heads: usize, headDim: usize
 /** What softmax() computes for 2^x, x <= 0. */
 export function exp2Reference(x: f32): f32 {
   const v = max<f32>(-126, x), k = nearest<f32>(v), r = v - k;
-  let p: f32 = <f32>0.0013276471992602875 * r + <f32>0.009675541334451691;
-  p = p * r + <f32>0.055507132734977614;
-  p = p * r + <f32>0.24022119723840046;
-  p = p * r + <f32>0.6931469670647605;
-  p = p * r + <f32>1.0000000716546849;
+  let p: f32 = <f32>0.05517166905792616 * r + <f32>0.2426111221932161;
+  p = p * r + <f32>0.6932609854606553;
+  p = p * r + <f32>0.9999280735394012;
   return reinterpret<f32>(reinterpret<i32>(p) + (<i32>k << 23));
 }
 

@@ -5,7 +5,7 @@ import * as int7 from "./attention";
 import * as f32attention from "./attention_f32";
 import { hadamard } from "./hadamard";
 import * as image from "./image";
-import { matmulTernary, matvecF32, matvecInt7, ternarySize } from "./matmul";
+import { matmulInt7, matmulTernary, matvecF32, ternarySize } from "./matmul";
 import { addTo, dot, fillRope, rope } from "./nn";
 import { absmax, norm, normGated, peak, quantize, quantizedSize } from "./quantize";
 
@@ -58,7 +58,7 @@ export function layOutState(start: u64, sequences: u32): u64 {
   attentionScratch = <usize>at;
   at += align64(
     image.isTernary
-      ? int7.scratchSize(image.maxSeqLen, image.headDim)
+      ? int7.scratchSize(image.nHeads / image.nKvHeads, image.maxSeqLen, image.headDim)
       : f32attention.scratchSize(image.maxSeqLen),
   );
   ropeTable = <usize>at;
@@ -223,7 +223,9 @@ export function head(exit: u32, slot: u32): void {
   const inverseRms = norm(normed, hiddenRow(slot), gain, n, image.normEps);
   if (image.isTernary) {
     quantize(inputs, normed, n, 127, peak, inverseRms);
-    matvecInt7(logits, image.embedding, image.embeddingScales, inputs, image.vocabRows, n, 1);
+    matmulInt7(
+      logits, 0, image.embedding, image.embeddingScales, inputs, 0, image.vocabRows, n, 1, 1,
+    );
   } else {
     matvecF32(logits, image.embedding, normed, image.vocabRows, n, inverseRms);
   }

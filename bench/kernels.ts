@@ -187,15 +187,15 @@ function matrixStep(shape: keyof typeof SHAPES): () => number {
 	).flat();
 	const embedding = k.allocate(vocabSize * dim);
 	const scales = k.allocate(vocabSize * 4);
-	const { matmulTernary, matvecInt7 } = k.exports as Record<
-		"matmulTernary" | "matvecInt7",
+	const { matmulTernary, matmulInt7 } = k.exports as Record<
+		"matmulTernary" | "matmulInt7",
 		(...args: number[]) => number
 	>;
 	return () =>
 		time(() => {
 			for (const { rows, columns, w } of layers)
 				matmulTernary(y, 0, w, x, 0, rows, columns, 1, 1);
-			matvecInt7(y, embedding, scales, x, vocabSize, dim, 1);
+			matmulInt7(y, 0, embedding, scales, x, 0, vocabSize, dim, 1, 1);
 		});
 }
 

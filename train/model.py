@@ -10,6 +10,7 @@ F = hidden_dim, V = vocab_size.
 """
 
 import dataclasses
+import math
 
 import torch
 import torch.nn.functional as F
@@ -80,19 +81,35 @@ def key_value_codes(x: Tensor) -> tuple[Tensor, Tensor]:
     return (x * (63 * (1 - 2**-16) / absmax)).round(), absmax / 63
 
 
-def engine_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention (B, heads, T, head_dim) with the engine's rounding; not for training.
+def engine_exp2(x: Tensor) -> Tensor:
+    """2^x for x <= 0 as assembly/nn.ts computes it, to a relative error of 8e-5."""
+    x = x.clamp(min=-126)
+    k = x.round()
+    f = x - k
+    power = 0.05517166905792616 * f + 0.2426111221932161
+    return ((power * f + 0.6932609854606553) * f + 0.9999280735394012) * torch.exp2(k)
 
-    Queries have 127 levels, keys and values 63, and so have, with 127, the probabilities of a token
-    times its values' scales.
+
+def engine_attention(q: Tensor, k: Tensor, v: Tensor, is_quantized: bool) -> Tensor:
+    """Causal attention (B, heads, T, head_dim) as the engine computes it; not for training.
+
+    Quantised, queries have 127 levels, keys and values 63, and so have, with 127, the probabilities of
+    a token times its values' scales.
     """
     head_dim, T = q.shape[-1], q.shape[-2]
-    q = absmax_round(q * head_dim**-0.5, 127)
-    (k, k_scale), (v, v_scale) = key_value_codes(k), key_value_codes(v)
-    scores = q @ (k * k_scale).mT
+    q = q * (math.log2(math.e) * head_dim**-0.5)
+    v_scale = torch.ones_like(v[..., :1])
+    if is_quantized:
+        q = absmax_round(q, 127)
+        (k, k_scale), (v, v_scale) = key_value_codes(k), key_value_codes(v)
+        k = k * k_scale
     mask = torch.ones(T, T, dtype=torch.bool, device=q.device).triu(1)
-    p = scores.masked_fill(mask, -torch.inf).softmax(-1)
-    return absmax_round(p * v_scale.mT, 127) @ v
+    scores = (q @ k.mT).masked_fill(mask, -torch.inf)
+    e = engine_exp2(scores - scores.amax(-1, keepdim=True)).masked_fill(mask, 0)
+    weights = e * v_scale.mT
+    if is_quantized:
+        weights = absmax_round(weights, 127)
+    return weights @ v / e.sum(-1, keepdim=True)
 
 
 class QuantizeTernary(torch.autograd.Function):
@@ -230,10 +247,10 @@ class BitSkip(nn.Module):
             k.transpose(1, 2),
             v.repeat_interleave(group, 2).transpose(1, 2),
         )
-        if self.training or c.weights == "f32":
+        if self.training:
             a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         else:
-            a = engine_attention(q, k, v)
+            a = engine_attention(q, k, v, c.weights == "ternary")
         a = a.transpose(1, 2).reshape(B, T, c.dim)
         h = h + F.linear(self.linear_input(a, self.attn_sub_norm[i], "o"), w["wo"][i])
         x = self.linear_input(h, self.ffn_norm[i], "gate_up")

@@ -32,7 +32,7 @@ SMALL = {
     "exits": (1, 3, 4),
 }
 TOKENS = 40
-JITTERS = 6
+JITTERS = 10
 PROMPT = "Once upon a time"
 MAX_TOKENS = 60
 
@@ -65,7 +65,7 @@ def forward(model: BitSkip, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
 
 
 def is_stable(model: BitSkip, ids: torch.Tensor) -> bool:
-    """Whether noise of 1e-7 moves no activation over a rounding boundary.
+    """Whether noise of 3e-7 moves no activation over a rounding boundary.
 
     Such a move is no error, but hides errors. It is common: with 4 bits many values lie on a boundary
     exactly, and an early one reaches all later positions by way of keys and values.
@@ -75,7 +75,7 @@ def is_stable(model: BitSkip, ids: torch.Tensor) -> bool:
         noisy = copy.deepcopy(model)
         for name, parameter in noisy.named_parameters():
             if jitter and "norm" in name:
-                parameter.data *= 1 + 1e-7 * torch.randn_like(parameter)
+                parameter.data *= 1 + 3e-7 * torch.randn_like(parameter)
         if (forward(noisy, ids)[0] - logits).abs().max() > 1e-4:
             return False
     return True
