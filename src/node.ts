@@ -5,6 +5,7 @@
  */
 
 import { readFile } from "node:fs/promises";
+import { pickKernel } from "./pick_kernel.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 import { buildOf, type Kernel, loadModel, type Model } from "./wasm.ts";
 
@@ -16,21 +17,26 @@ async function readModule(kernel: Kernel): Promise<WebAssembly.Module> {
 	return WebAssembly.compile(await readFile(new URL(name, BUILD)));
 }
 
-/** The shipped model and its tokenizer, as `npm run build` left them. */
+/**
+ * The shipped model and its tokenizer, as `npm run build` left them. `auto` takes the kernel that a
+ * trial finds faster.
+ */
 export async function loadStories({
-	kernel = "dot8",
+	kernel = "auto",
 	sequences = 1,
 }: {
-	kernel?: Kernel;
+	kernel?: Kernel | "auto";
 	sequences?: number;
 } = {}): Promise<{ model: Model; tokenizer: Tokenizer }> {
 	const [module, image, tokenizer] = await Promise.all([
-		readModule(kernel),
+		readModule(kernel === "auto" ? "dot8" : kernel),
 		readFile(new URL("assets/stories.bitskip", BUILD)),
 		readFile(new URL("assets/stories.tokenizer.json", BUILD), "utf8"),
 	]);
-	return {
-		model: loadModel(module, image, { sequences, kernel }),
-		tokenizer: createTokenizer(tokenizer),
-	};
+	const model = loadModel(module, image, {
+		sequences,
+		...(kernel !== "auto" && { kernel }),
+	});
+	if (kernel === "auto") pickKernel(model);
+	return { model, tokenizer: createTokenizer(tokenizer) };
 }

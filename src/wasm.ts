@@ -81,6 +81,10 @@ export function buildOf(kernel: Kernel): "strict" | "relaxed" {
 export interface Model {
 	readonly config: ModelConfig;
 	readonly sequences: number;
+	/** What the matrix products use now. */
+	readonly kernel: Kernel;
+	/** @throws ModelError where the module's build has no such kernel. */
+	setKernel(kernel: Kernel): void;
 	/** Most tokens that `layer` takes at once. */
 	readonly maxBatch: number;
 	/** Bytes of the module's memory: image, keys and values, scratch. It does not grow. */
@@ -105,14 +109,17 @@ export interface Model {
 export function loadModel(
 	module: WebAssembly.Module,
 	image: Uint8Array,
-	{ sequences = 4, kernel }: { sequences?: number; kernel?: Kernel } = {},
+	options: { sequences?: number; kernel?: Kernel } = {},
 ): Model {
 	const wasm = instantiateSync<Exports>(module).exports;
 	if (wasm.abiVersion?.() !== ABI_VERSION)
 		throw new ModelError(
 			`the module is not this version's: ABI ${wasm.abiVersion?.()}, wanted ${ABI_VERSION}`,
 		);
-	if (kernel !== undefined) check(wasm.setKernel(KERNELS.indexOf(kernel)));
+	const { sequences = 4 } = options;
+	const hasStrict = wasm.setKernel(KERNELS.indexOf("strict")) === 0;
+	let kernel: Kernel = options.kernel ?? (hasStrict ? "strict" : "dot8");
+	check(wasm.setKernel(KERNELS.indexOf(kernel)));
 	if (image.byteLength < HEADER_SIZE)
 		throw new ModelError(
 			`the image is truncated: ${image.byteLength} bytes, and its header alone has ${HEADER_SIZE}`,
@@ -134,6 +141,13 @@ export function loadModel(
 	return {
 		config,
 		sequences,
+		get kernel() {
+			return kernel;
+		},
+		setKernel(chosen) {
+			check(wasm.setKernel(KERNELS.indexOf(chosen)));
+			kernel = chosen;
+		},
 		maxBatch: wasm.maxBatch(),
 		memoryBytes: wasm.memory.buffer.byteLength,
 		embed: (slot, token) => check(wasm.embed(slot, token)),
