@@ -32,7 +32,7 @@ function up32(n: usize): usize {
   return (n + 31) & ~31;
 }
 
-/** Bytes of one key-value head of one layer. */
+/** Bytes of one key-value head of one layer: by the header's limits at most 2^31 + 2^19. */
 function headSize(maxSeqLen: usize, headDim: usize): usize {
   return up32(maxSeqLen) * (headDim + up32(headDim) + 8);
 }

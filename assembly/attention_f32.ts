@@ -6,8 +6,9 @@
 
 import { dot, LOG2E, softmax } from "./nn";
 
-function headSize(maxSeqLen: usize, headDim: usize): usize {
-  return (maxSeqLen * headDim << 3) + weightsSize(maxSeqLen);
+/** u64: the header's limits allow more than 32 bits, and then loading must fail. */
+function headSize(maxSeqLen: usize, headDim: usize): u64 {
+  return (<u64>maxSeqLen * headDim << 3) + weightsSize(maxSeqLen);
 }
 
 function weightsSize(maxSeqLen: usize): usize {
@@ -16,7 +17,7 @@ function weightsSize(maxSeqLen: usize): usize {
 
 /** Bytes of the keys and values of one layer. */
 export function cacheSize(kvHeads: u32, maxSeqLen: u32, headDim: u32): u64 {
-  return <u64>kvHeads * headSize(maxSeqLen, headDim);
+  return kvHeads * headSize(maxSeqLen, headDim);
 }
 
 /** Bytes of scratch that attention() needs. */
@@ -33,7 +34,7 @@ export function storeKeyValue(
     memory.copy(cache + position * size, k, size);
     memory.copy(cache + block + position * size, v, size);
     store<f32>(cache + (block << 1) + (position << 2), 1);
-    cache += headSize(maxSeqLen, headDim);
+    cache += <usize>headSize(maxSeqLen, headDim);
   }
 }
 
@@ -48,7 +49,7 @@ export function attention(
   const size = headDim << 2, block = maxSeqLen * size, group = heads / kvHeads;
   const scale: f32 = LOG2E / sqrt<f32>(<f32>headDim);
   for (let head: usize = 0; head < heads; head++, q += size, y += size) {
-    const keys = cache + (head / group) * headSize(maxSeqLen, headDim), values = keys + block;
+    const keys = cache + (head / group) * <usize>headSize(maxSeqLen, headDim), values = keys + block;
     for (let i: usize = 0; i < count; i++) {
       store<f32>(scores + (i << 2), dot(q, keys + i * size, headDim) * scale);
     }

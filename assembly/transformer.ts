@@ -14,7 +14,7 @@ export const MAX_BATCH: u32 = 32;
 
 // Scratch, shared by all sequences: nothing in it outlives a call, but for `hidden`. A row is a
 // token's; sizes are in bytes.
-/** [MAX_BATCH] quantised inputs of a matrix; or, with f32 weights, f32 ones and 1 / rms before them. */
+/** [MAX_BATCH] inputs of a matrix, quantised; with f32 weights, f32 behind 16 bytes with 1 / rms. */
 let inputs: usize = 0;
 let inputSize: usize = 0;
 /** f32 [MAX_BATCH][dim], the residual stream. */
