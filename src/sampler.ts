@@ -59,7 +59,13 @@ function sampleTop(
 ): number {
 	let total = 0;
 	for (const weight of weights) total += weight;
-	const order = Array.from(weights.keys()).sort(
+	// All tokens below this together cannot have the rest of the probability, so few are sorted. The
+	// largest weight is 1.
+	const cutoff = Math.min(1, ((1 - topP) * total) / (weights.length - 1));
+	const candidates: number[] = [];
+	for (let i = 0; i < weights.length; i++)
+		if ((weights[i] as number) >= cutoff) candidates.push(i);
+	const order = candidates.sort(
 		(a, b) => (weights[b] as number) - (weights[a] as number) || a - b,
 	);
 	let kept = 0;

@@ -110,6 +110,32 @@ describe("sampler", () => {
 		);
 	});
 
+	it("finds the nucleus that sorting all tokens finds", () => {
+		const weight = fc.float({ noNaN: true, min: -6, max: 6 });
+		const vocabulary = fc.array(weight, { minLength: 2, maxLength: 60 });
+		const topP = fc.double({ noNaN: true, min: 0.001, max: 0.999 });
+		fc.assert(
+			fc.property(vocabulary, topP, (values, topP) => {
+				const peak = Math.max(...values);
+				const weights = values.map((v) => Math.fround(Math.exp(v - peak)));
+				const total = weights.reduce((a, b) => a + b);
+				const sorted = weights.toSorted((a, b) => b - a);
+				let mass = 0;
+				let smallest = 1;
+				for (const w of sorted) {
+					if (mass >= topP * total) break;
+					mass += w;
+					smallest = w;
+				}
+				const sample = createSampler({ temperature: 1, topP, seed: 1 });
+				for (let i = 0; i < 20; i++) {
+					const token = sample(new Float32Array(values));
+					expect(weights[token]).toBeGreaterThanOrEqual(smallest * (1 - 1e-6));
+				}
+			}),
+		);
+	});
+
 	it("picks a token whatever the temperature", () => {
 		for (const temperature of [1e-30, 1e-3, 100])
 			for (const topP of [0.5, 1]) {
