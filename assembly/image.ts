@@ -100,6 +100,9 @@ export let gateWeight: usize = 0;
 /** One f32. The last exit has a gate too, of zeros, which nobody asks. */
 export let gateBias: usize = 0;
 
+/** Bytes that the image must have. */
+let imageSize: u64 = 0;
+
 /** The header field that was refused, as its offset in bytes. */
 export let fault: u32 = 0;
 
@@ -129,7 +132,7 @@ function matrixSize(rows: u32, columns: u32): u64 {
  * Reads the header at `image`, at least HEADER_SIZE bytes, and lays the tensors out.
  * Returns a status; then `imageSize` is what the image must have.
  */
-export function readHeader(image: usize): i32 {
+function readHeader(image: usize): i32 {
   if (load<u64>(image) != MAGIC) return BAD_MAGIC;
   if (load<u32>(image, AT_VERSION) != VERSION) return BAD_VERSION;
   dim = load<u32>(image, AT_DIM);
@@ -196,9 +199,7 @@ export function readHeader(image: usize): i32 {
   return OK;
 }
 
-/** Bytes that the image must have, after readHeader(). */
-export let imageSize: u64 = 0;
-
+/** Sets the addresses, the strides and `imageSize`. */
 function layOut(image: usize): void {
   let at: u64 = 0;
   layerScales = 0;
@@ -241,10 +242,6 @@ export function verify(image: usize, size: u32): i32 {
   const status = readHeader(image);
   if (status != OK) return status;
   if (size != imageSize || load<u32>(image, AT_SIZE) != size) return BAD_SIZE;
-  return load<u32>(image, AT_CHECKSUM) == checksum(image, size) ? OK : BAD_CHECKSUM;
-}
-
-/** What belongs at AT_CHECKSUM. */
-export function checksum(image: usize, size: u32): u32 {
-  return xxh32(image + AT_DIM, size - AT_DIM);
+  const checksum = xxh32(image + AT_DIM, size - AT_DIM);
+  return load<u32>(image, AT_CHECKSUM) == checksum ? OK : BAD_CHECKSUM;
 }

@@ -36,31 +36,33 @@ export let peak: f32 = 0;
 
 /** u[n] = x * gain; sets `peak`; returns 1 / rms(x). u may be x. n is a multiple of 8. */
 export function norm(u: usize, x: usize, gain: usize, n: usize, eps: f32): f32 {
-  let a = f32x4.splat(0), b = a, peakA = a, peakB = a;
-  for (const end = x + (n << 2); x < end; x += 32, gain += 32, u += 32) {
-    const x0 = v128.load(x), x1 = v128.load(x, 16);
-    a = f32x4.add(a, f32x4.mul(x0, x0));
-    b = f32x4.add(b, f32x4.mul(x1, x1));
-    const u0 = f32x4.mul(x0, v128.load(gain)), u1 = f32x4.mul(x1, v128.load(gain, 16));
-    peakA = f32x4.pmax(peakA, f32x4.abs(u0));
-    peakB = f32x4.pmax(peakB, f32x4.abs(u1));
-    v128.store(u, u0);
-    v128.store(u, u1, 16);
-  }
-  peak = maxLanes(f32x4.pmax(peakA, peakB));
-  return 1 / sqrt<f32>(sumLanes(f32x4.add(a, b)) / <f32>n + eps);
+  return normOf(false, u, x, 0, gain, n, eps);
 }
 
 /** norm() of x = relu(gate)² * up. u may be gate. */
 export function normGated(
   u: usize, gate: usize, up: usize, gain: usize, n: usize, eps: f32,
 ): f32 {
+  return normOf(true, u, gate, up, gain, n, eps);
+}
+
+/** Both, as two loops: `gated` is a constant where this is inlined. */
+// @ts-ignore: decorator
+@inline
+function normOf(
+  gated: bool, u: usize, x: usize, up: usize, gain: usize, n: usize, eps: f32,
+): f32 {
   const zero = f32x4.splat(0);
   let a = zero, b = a, peakA = a, peakB = a;
-  for (const end = gate + (n << 2); gate < end; gate += 32, up += 32, gain += 32, u += 32) {
-    const g0 = f32x4.pmax(zero, v128.load(gate)), g1 = f32x4.pmax(zero, v128.load(gate, 16));
-    const x0 = f32x4.mul(f32x4.mul(g0, g0), v128.load(up));
-    const x1 = f32x4.mul(f32x4.mul(g1, g1), v128.load(up, 16));
+  for (const end = x + (n << 2); x < end; x += 32, gain += 32, u += 32) {
+    let x0 = v128.load(x), x1 = v128.load(x, 16);
+    if (gated) {
+      x0 = f32x4.pmax(zero, x0);
+      x1 = f32x4.pmax(zero, x1);
+      x0 = f32x4.mul(f32x4.mul(x0, x0), v128.load(up));
+      x1 = f32x4.mul(f32x4.mul(x1, x1), v128.load(up, 16));
+      up += 32;
+    }
     a = f32x4.add(a, f32x4.mul(x0, x0));
     b = f32x4.add(b, f32x4.mul(x1, x1));
     const u0 = f32x4.mul(x0, v128.load(gain)), u1 = f32x4.mul(x1, v128.load(gain, 16));
