@@ -1,90 +1,39 @@
 /**
- * Quality by the engine itself: bits per byte, perplexity and agreement with the last layer, at every
- * exit, on a text file of stories separated by `<|endoftext|>` lines.
+ * Quality of models on a text file, by the engine itself: bits per byte, perplexity, agreement with the
+ * last layer and cost, at every exit.
  *
- *   npm run eval -- <text file> [--stories N] [--kernel strict|dot8|dot16] [--out results.json]
+ *   npm run eval -- <text file> [model folder ...] [--out bench/results/quality]
  *
- * Each story stands alone, begun and ended by the end-of-text token, which is predicted too; what does
- * not fit the context is left out, text and bytes alike. The last line is JSON.
+ * Without a folder: the shipped model. A system is named after its folder. `--pytorch` takes what
+ * train/evaluate.py wrote about the same models and text: its figures are shown beside ours, and a
+ * difference above PYTORCH_BOUND is an error. `--out` writes <name>.json and <name>.svg. The last line
+ * is JSON.
  */
 
 import { readFile, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus } from "node:os";
+import { basename } from "node:path";
 import { parseArgs } from "node:util";
-import { headMacs, layerMacs } from "../src/cost.ts";
-import { loadStories } from "../src/node.ts";
-import { argmax } from "../src/sampler.ts";
-import type { Tokenizer } from "../src/tokenizer.ts";
-import { isKernel, type Model } from "../src/wasm.ts";
+import { loadFolder } from "../src/node.ts";
+import { isKernel, KERNELS } from "../src/wasm.ts";
+import { writeChart } from "./plot.ts";
+import { measureQuality, type Quality, splitStories } from "./quality.ts";
 
-interface ExitTotals {
-	nats: number;
-	/** Positions whose top token is the last layer's. */
-	agree: number;
-	/** MACs of a token that leaves here. */
-	macs: number;
-}
+/**
+ * Relative, in bits per byte. Both round the same numbers, but sums in another order push single
+ * activations over a rounding boundary, one position in a few; over 1,000 tokens that averages out.
+ */
+const PYTORCH_BOUND = 1e-3;
 
-interface Totals {
-	tokens: number;
-	bytes: number;
-	exits: ExitTotals[];
-}
+const USAGE = `npm run eval -- <text file> [model folder ...]
+  --stories N       only the first N
+  --kernel K        ${KERNELS.join(", ")} (the same figures, sooner or later)
+  --pytorch FILE    what train/evaluate.py wrote, to stand beside
+  --out NAME        writes NAME.json and NAME.svg`;
 
-/** Adds a story's predictions to `totals`. */
-function evaluate(
-	model: Model,
-	tokenizer: Tokenizer,
-	story: string,
-	totals: Totals,
-): void {
-	const { config } = model;
-	const ids = [
-		config.bosTokenId,
-		...tokenizer.encode(story),
-		config.eosTokenId,
-	];
-	const fed = Math.min(ids.length - 1, config.maxSeqLen);
-	for (let at = 0; at < fed; at += model.maxBatch) {
-		const count = Math.min(model.maxBatch, fed - at);
-		for (let slot = 0; slot < count; slot++)
-			model.embed(slot, ids[at + slot] as number);
-		const tops: number[][] = [];
-		for (let l = 0; l < config.nLayers; l++) {
-			model.layer(0, l, at, count);
-			const exit = config.exits.indexOf(l + 1);
-			if (exit < 0) continue;
-			const total = totals.exits[exit] as ExitTotals;
-			const top: number[] = [];
-			for (let slot = 0; slot < count; slot++) {
-				const logits = model.head(exit, slot);
-				total.nats += crossEntropy(logits, ids[at + slot + 1] as number);
-				total.macs += headMacs(config) + (l + 1) * layerMacs(config, at + slot);
-				top.push(argmax(logits));
-			}
-			tops.push(top);
-		}
-		const last = tops.at(-1) as number[];
-		for (const [exit, top] of tops.entries())
-			(totals.exits[exit] as ExitTotals).agree += top.filter(
-				(id, slot) => id === last[slot],
-			).length;
-	}
-	totals.tokens += fed;
-	const text = tokenizer.decoder();
-	const covered = ids
-		.slice(1, fed + 1)
-		.map((id) => text.push(id))
-		.join("");
-	totals.bytes += Buffer.byteLength(covered + text.end());
-}
-
-/** -ln softmax(logits)[target] */
-function crossEntropy(logits: Float32Array, target: number): number {
-	const peak = logits[argmax(logits)] as number;
-	let sum = 0;
-	for (const logit of logits) sum += Math.exp(logit - peak);
-	return Math.log(sum) + peak - (logits[target] as number);
+function fail(message: string): never {
+	console.error(message);
+	process.exit(2);
 }
 
 const { values, positionals } = parseArgs({
@@ -92,72 +41,120 @@ const { values, positionals } = parseArgs({
 	options: {
 		stories: { type: "string" },
 		kernel: { type: "string", default: "dot8" },
+		pytorch: { type: "string" },
 		out: { type: "string" },
+		help: { type: "boolean", default: false },
 	},
 });
-const [path] = positionals;
+const [path, ...folders] = positionals;
 const { kernel } = values;
-if (!path || !isKernel(kernel)) {
-	console.error(
-		"Usage: npm run eval -- <text file> [--stories N] [--kernel strict|dot8|dot16] [--out results.json]",
-	);
-	process.exit(2);
+if (values.help) {
+	console.log(USAGE);
+	process.exit();
 }
-const { model, tokenizer } = await loadStories({ kernel });
-const text = await readFile(path, "utf8").catch((error: Error) => {
-	console.error(`cannot read the text: ${error.message}`);
-	process.exit(2);
-});
-const stories = text
-	.split("<|endoftext|>")
-	.map((story) => story.trim())
-	.filter(Boolean)
-	.slice(0, values.stories ? Number(values.stories) : undefined);
-const totals: Totals = {
-	tokens: 0,
-	bytes: 0,
-	exits: model.config.exits.map(() => ({ nats: 0, agree: 0, macs: 0 })),
-};
-const begun = performance.now();
-let shown = begun;
-for (const [i, story] of stories.entries()) {
-	evaluate(model, tokenizer, story, totals);
-	if (performance.now() - shown < 1000) continue;
-	shown = performance.now();
-	const rate = (totals.tokens / (shown - begun)) * 1000;
-	process.stderr.write(
-		`\r${i + 1} of ${stories.length} stories, ${rate.toFixed(0)} tokens/s `,
-	);
-}
-process.stderr.write("\n");
+if (!path) fail(`No text file given.\n${USAGE}`);
+if (!isKernel(kernel)) fail(`--kernel is ${kernel}\n${USAGE}`);
+const count = Number(values.stories ?? Number.POSITIVE_INFINITY);
+if (!(count >= 1))
+	fail(`--stories is ${values.stories}, and must be at least 1`);
+if (folders.length === 0) folders.push("models/stories");
 
-const rows = totals.exits.map(({ nats, agree, macs }, exit) => ({
-	layer: model.config.exits[exit] as number,
-	bitsPerByte: nats / Math.LN2 / totals.bytes,
-	perplexity: Math.exp(nats / totals.tokens),
-	agreement: agree / totals.tokens,
-	macsPerToken: macs / totals.tokens,
-}));
-console.log(
-	`${stories.length} stories, ${totals.tokens} tokens, ${totals.bytes} bytes, ${kernel} kernel\n`,
-);
-console.log(
-	"| exit at layer | bits per byte | perplexity (per token) | top token as the last layer's | million MACs per token |",
-);
-console.log("| - | - | - | - | - |");
-for (const row of rows)
-	console.log(
-		`| ${row.layer} | ${row.bitsPerByte.toFixed(4)} | ${row.perplexity.toFixed(2)} | ${(row.agreement * 100).toFixed(1)} % | ${(row.macsPerToken / 1e6).toFixed(2)} |`,
+type PyTorch = Record<
+	string,
+	{ stories: number; exits: Record<string, number> }
+>;
+const readText = (file: string) =>
+	readFile(file, "utf8").catch((error: Error) =>
+		fail(`cannot read ${file}: ${error.message}`),
 	);
+const stories = splitStories(await readText(path)).slice(0, count);
+const pytorch: PyTorch = values.pytorch
+	? JSON.parse(await readText(values.pytorch))
+	: {};
+
+const systems: Record<string, Quality> = {};
+for (const folder of folders) {
+	const name = basename(folder);
+	const { model, tokenizer } = await loadFolder(folder, { kernel }).catch(
+		(error: Error) => fail(`${folder}: ${error.message}`),
+	);
+	const begun = performance.now();
+	let shown = begun;
+	systems[name] = measureQuality(model, tokenizer, stories, (done, tokens) => {
+		const now = performance.now();
+		if (now - shown < 1000 && done < stories.length) return;
+		shown = now;
+		const rate = ((tokens / (now - begun)) * 1000).toFixed(0);
+		process.stderr.write(
+			`\r${name}: ${done} of ${stories.length} stories, ${rate} tokens/s `,
+		);
+	});
+	process.stderr.write("\n");
+}
+
+console.log(
+	"| system | exit at layer | bits per byte | against its full depth | by PyTorch | perplexity (per token) | top token as the last layer's | million MACs per token |",
+);
+console.log("| - | - | - | - | - | - | - | - |");
+const disagreements: string[] = [];
+for (const [name, { exits }] of Object.entries(systems)) {
+	const full = exits.at(-1)?.bitsPerByte as number;
+	for (const exit of exits) {
+		const { layer, bitsPerByte } = exit;
+		const reference = pytorch[name];
+		const theirs =
+			reference?.stories === stories.length
+				? reference.exits[layer]
+				: undefined;
+		if (theirs && Math.abs(bitsPerByte / theirs - 1) > PYTORCH_BOUND)
+			disagreements.push(`${name} at layer ${layer}`);
+		const cells = [
+			name,
+			layer,
+			bitsPerByte.toFixed(4),
+			`+${((bitsPerByte / full - 1) * 100).toFixed(1)} %`,
+			theirs?.toFixed(4) ?? "-",
+			exit.perplexity.toFixed(2),
+			`${(exit.agreement * 100).toFixed(1)} %`,
+			(exit.macsPerToken / 1e6).toFixed(2),
+		];
+		console.log(`| ${cells.join(" | ")} |`);
+	}
+}
 const result = {
-	stories: stories.length,
-	tokens: totals.tokens,
-	bytes: totals.bytes,
+	text: basename(path),
 	kernel,
 	engine: `node ${process.version}, V8 ${process.versions.v8}`,
 	cpu: `${cpus()[0]?.model}, ${availableParallelism()} cores`,
-	exits: rows,
+	systems,
+	...(values.pytorch && { pytorch }),
 };
+if (values.out) {
+	await writeFile(
+		`${values.out}.json`,
+		`${JSON.stringify(result, null, "\t")}\n`,
+	);
+	await writeChart(`${values.out}.svg`, {
+		title: "Quality against work, by exit",
+		subtitle: `${basename(path)}, ${stories.length} stories; lower and further left is better`,
+		x: "million multiply-accumulates per token",
+		y: "bits per byte",
+		points: true,
+		series: Object.fromEntries(
+			Object.entries(systems).map(([name, { exits }]) => [
+				name,
+				exits.map((exit) => ({
+					x: exit.macsPerToken / 1e6,
+					y: exit.bitsPerByte,
+				})),
+			]),
+		),
+	});
+}
 console.log(`\n${JSON.stringify(result)}`);
-if (values.out)
-	await writeFile(values.out, `${JSON.stringify(result, null, "\t")}\n`);
+if (disagreements.length > 0) {
+	console.error(
+		`differs from PyTorch by more than ${PYTORCH_BOUND * 100} %: ${disagreements.join(", ")}`,
+	);
+	process.exit(1);
+}

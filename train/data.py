@@ -16,27 +16,35 @@ def load(path: str | pathlib.Path, tokenizer: Tokenizer) -> list[np.ndarray]:
 
 
 def pack(stories: list[np.ndarray], length: int, seed: int) -> np.ndarray:
-    """Rows (n, length + 1) that each begin with a story; one epoch in shuffled order.
+    """Rows (n, length + 1) in which each token of each story is predicted once; one epoch, shuffled.
 
-    Best fit from a window of shuffled stories: the longest one that fits goes next; where none
-    fits, the shortest is cut. Little is cut away, and no row begins inside a story.
+    Best fit from a window of shuffled stories: the longest one that fits goes next; where none fits,
+    the longest is cut, and the next row begins with what is left of it. That row's first token is the
+    last one before the cut; all other rows begin with END.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(stories)).tolist()
     window: list[int] = []
+    start = np.array([END], dtype=np.int16)
+    rest = start
     rows = []
-    while order or window:
+    while order or window or len(rest) > 1:
         row = np.full(length + 1, END, dtype=np.int16)
-        at = 1
-        while at <= length and (order or window):
+        at, piece, rest = 0, rest, start
+        while True:
+            room = length + 1 - at
+            row[at : at + len(piece)] = piece[:room]
+            if len(piece) > room:
+                rest = piece[room - 1 :]
+            at += len(piece)
             while order and len(window) < 64:
                 window.append(order.pop())
+            if at > length or not window:
+                break
             sizes = [len(stories[i]) + 1 for i in window]
             fits = [size if size <= length + 1 - at else 0 for size in sizes]
-            pick = int(np.argmax(fits)) if max(fits) else int(np.argmin(sizes))
-            ids = stories[window.pop(pick)][: length + 1 - at]
-            row[at : at + len(ids)] = ids
-            at += len(ids) + 1  # the gap keeps END
+            pick = int(np.argmax(fits if max(fits) else sizes))
+            piece = np.append(stories[window.pop(pick)], np.int16(END))
         rows.append(row)
     return np.stack(rows)[rng.permutation(len(rows))]
 

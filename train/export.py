@@ -64,6 +64,8 @@ def huggingface_tensors(model: BitSkip) -> dict[str, Tensor]:
 
 
 def huggingface_config(c: Config) -> dict:
+    if c.quantize_first:
+        raise ValueError("the engine does not quantise before the transform (quantize_first)")
     config = {
         "architectures": ["BitNetForCausalLM"],
         "model_type": "bitnet",

@@ -36,6 +36,9 @@ class Config:
     weights: str = "ternary"  # or "f32"
     activation_bits: int = 8  # 8 or 4; 32 leaves activations alone
     hadamard: tuple[str, ...] = ()  # inputs to transform: "qkv", "o", "gate_up", "down"
+    # The order of the code that BitSkip's authors published: quantise, transform without 1/sqrt(n),
+    # multiply, transform once more. For comparison only; the engine has no such thing.
+    quantize_first: bool = False
     rope_theta: float = 10000.0
     norm_eps: float = 1e-5
 
@@ -220,7 +223,7 @@ class BitSkip(nn.Module):
         The input of w_down is (..., 2F), gate and up, and passes the gated relu² first.
         """
         c = self.config
-        transform = place in c.hadamard
+        transform = place in c.hadamard and not c.quantize_first
         levels = 2 ** (c.activation_bits - 1) - 1 if c.activation_bits < 32 else 0
         if fused.extension and x.device.type == "cpu":
             return fused.LinearInput.apply(x, gain, c.norm_eps, levels, transform, place == "down")
@@ -232,13 +235,20 @@ class BitSkip(nn.Module):
             x = hadamard(x)
         return QuantizeActivation.apply(x, levels) if levels else x
 
+    def linear(self, x: Tensor, weights: list[Tensor], place: str) -> Tensor:
+        """The products of x with each of `weights` (out, in), side by side."""
+        if not (self.config.quantize_first and place in self.config.hadamard):
+            return F.linear(x, torch.cat(weights) if len(weights) > 1 else weights[0])
+        x = hadamard(x) * x.shape[-1] ** 0.5
+        return torch.cat([hadamard(F.linear(x, w)) * len(w) ** 0.5 for w in weights], -1)
+
     def layer(self, h: Tensor, i: int, w: dict[str, tuple[Tensor, ...]]) -> Tensor:
         """(B, T, D) -> (B, T, D). Out of training (`eval()`), keys and values are rounded too."""
         c = self.config
         B, T, _ = h.shape
         cos, sin = self.cos[:T], self.sin[:T]
         x = self.linear_input(h, self.attn_norm[i], "qkv")
-        qkv = F.linear(x, torch.cat((w["wq"][i], w["wk"][i], w["wv"][i])))
+        qkv = self.linear(x, [w["wq"][i], w["wk"][i], w["wv"][i]], "qkv")
         q, k, v = qkv.view(B, T, -1, c.head_dim).split((c.n_heads, c.n_kv_heads, c.n_kv_heads), 2)
         group = c.n_heads // c.n_kv_heads
         k = rotate(k, cos, sin).repeat_interleave(group, 2)
@@ -252,11 +262,12 @@ class BitSkip(nn.Module):
         else:
             a = engine_attention(q, k, v, c.weights == "ternary")
         a = a.transpose(1, 2).reshape(B, T, c.dim)
-        h = h + F.linear(self.linear_input(a, self.attn_sub_norm[i], "o"), w["wo"][i])
+        a = self.linear_input(a, self.attn_sub_norm[i], "o")
+        h = h + self.linear(a, [w["wo"][i]], "o")
         x = self.linear_input(h, self.ffn_norm[i], "gate_up")
-        x = F.linear(x, torch.cat((w["w_gate"][i], w["w_up"][i])))
+        x = self.linear(x, [w["w_gate"][i], w["w_up"][i]], "gate_up")
         x = self.linear_input(x, self.ffn_sub_norm[i], "down")
-        return h + F.linear(x, w["w_down"][i])
+        return h + self.linear(x, [w["w_down"][i]], "down")
 
     def hidden_states(self, ids: Tensor, w: dict[str, Tensor], keep: list[bool]) -> list[Tensor]:
         """The residual stream (B, T, D) at each exit; layer i is left out where not keep[i]."""

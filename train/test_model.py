@@ -41,6 +41,20 @@ class Transform(unittest.TestCase):
         torch.testing.assert_close(hadamard(hadamard(x)), x)
         torch.testing.assert_close(hadamard(x).norm(), x.norm())
 
+    def test_the_published_order_is_transform_after_quantisation_and_without_norm(self):
+        model = BitSkip(Config(dim=64, hidden_dim=64, hadamard=("qkv",), quantize_first=True))
+        matrix = hadamard(torch.eye(64)) * 8  # of +-1
+        x, gain = torch.randn(3, 64), torch.rand(64)
+        weights = [torch.randn(n, 64) for n in (64, 32)]
+        quantized = model.linear_input(x, gain, "qkv")
+        plain = BitSkip(Config(dim=64, hidden_dim=64)).linear_input(x, gain, "qkv")
+        torch.testing.assert_close(quantized, plain)
+        expected = [
+            quantized @ matrix @ w.T @ (hadamard(torch.eye(len(w))) * len(w) ** 0.5) for w in weights
+        ]
+        result = model.linear(quantized, weights, "qkv")  # sums of some 4,000 in float32
+        torch.testing.assert_close(result, torch.cat(expected, -1), atol=1e-2, rtol=1e-4)
+
 
 if __name__ == "__main__":
     unittest.main()

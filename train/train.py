@@ -4,7 +4,7 @@
         --tokenizer tokenizer.json --out runs/v1 --tokens 15e6
 
 Started again, it goes on from the last checkpoint in --out. `--workers 2` trains on two cores, one
-process each; the rows of a step, its layer drops and its exits are numbered, so that the number of
+process each; the rows of a step, and its layer drops are numbered, so that the number of
 workers changes only the order of sums.
 """
 
@@ -35,14 +35,15 @@ class Recipe:
 
     seed: int = 1
     batch_tokens: int = 8192  # a step's
-    micro_batch_tokens: int = 2048  # one forward pass's: layer drop and exit are drawn for each
+    micro_batch_tokens: int = 2048  # one forward pass's: layer drop is drawn for each
     short_length: int = 256  # row length until `long_from`, then max_seq_len
     long_from: float = 0.85  # of the run
     matrix_lr: float = 0.012  # Muon's, for the layers' matrices
     vector_lr: float = 0.004  # AdamW's, for the embedding, norms and gates
     warmup: float = 0.01  # of the run, then the rate falls on a line to zero
     layer_drop: float = 0.1  # the last layer's drop probability
-    exit_weight: float = 0.5  # of the loss of the one exit that a micro-batch draws
+    exit_weight: float = 1.0  # of all early exits' loss, which they share by depth
+    exit_distill: float = 0.5  # of an exit's target: the last layer's probabilities, not the token
 
 
 def drop_probability(recipe: Recipe, layer: int, n_layers: int) -> float:
@@ -55,32 +56,52 @@ def loss_of(model: BitSkip, rows: Tensor, draw: random.Random, recipe: Recipe) -
     c = model.config
     ids, targets = rows[:, :-1], rows[:, 1:].flatten()
     keep = [draw.random() >= drop_probability(recipe, i, c.n_layers) for i in range(c.n_layers)]
-    exit = draw.randrange(len(c.exits) - 1)
     w = model.quantized()
     states = model.hidden_states(ids, w, keep)
     logits = model.head(model.exit_state(states[-1], len(c.exits) - 1), w["embedding"]).flatten(0, 1)
     loss = F.cross_entropy(logits, targets)
-    if recipe.exit_weight:
+    if not recipe.exit_weight:
+        return loss
+    top, probabilities = logits.argmax(-1), logits.detach().softmax(-1)
+    for exit, depth in enumerate(c.exits[:-1]):
+        share = depth / sum(c.exits[:-1])
         state = model.exit_state(states[exit], exit)
         exit_logits = model.head(state, w["embedding"]).flatten(0, 1)
-        loss = loss + recipe.exit_weight * F.cross_entropy(exit_logits, targets)
+        exit_loss = (1 - recipe.exit_distill) * F.cross_entropy(exit_logits, targets)
+        if recipe.exit_distill:
+            exit_loss = exit_loss + recipe.exit_distill * F.cross_entropy(exit_logits, probabilities)
         # The gate learns from this, but must not shape what it looks at.
-        agrees = (exit_logits.argmax(-1) == logits.argmax(-1)).float()
         gate = model.gate(state.detach(), exit).flatten()
-        loss = loss + F.binary_cross_entropy_with_logits(gate, agrees)
+        agrees = (exit_logits.argmax(-1) == top).float()
+        gate_loss = F.binary_cross_entropy_with_logits(gate, agrees)
+        loss = loss + recipe.exit_weight * share * exit_loss + gate_loss
     return loss
 
 
+def token_sizes(tokenizer: Tokenizer) -> Tensor:
+    """The bytes that each token stands for; none for <|endoftext|>."""
+    return torch.tensor([len(tokenizer.decode_bytes([i])) for i in range(len(tokenizer.vocab))])
+
+
 @torch.no_grad()
-def bits_per_byte(model: BitSkip, rows: list[Tensor], token_bytes: Tensor) -> dict[int, float]:
-    """For each exit, by depth: the bits of all predicted tokens over the bytes they stand for."""
+def bits_per_byte(
+    model: BitSkip, rows: list[Tensor], token_bytes: Tensor, progress: str = ""
+) -> dict[int, float]:
+    """For each exit, by depth: the bits of all predicted tokens over the bytes they stand for.
+
+    With `progress`, a name, shows how far it is.
+    """
     nats = [0.0] * len(model.config.exits)
     n_bytes = 0
-    for row in sorted(rows, key=len):
+    for i, row in enumerate(sorted(rows, key=len)):
+        if progress and i % 10 == 0:
+            print(f"\r{progress}: {i} of {len(rows)} rows ", end="", flush=True)
         targets = row[1:]
         n_bytes += int(token_bytes[targets].sum())
         for e, logits in enumerate(model(row[None, :-1])):
             nats[e] += F.cross_entropy(logits[0], targets, reduction="sum").item()
+    if progress:
+        print(flush=True)
     return {
         depth: n / n_bytes / math.log(2) for depth, n in zip(model.config.exits, nats, strict=True)
     }
@@ -119,6 +140,8 @@ def train(args: argparse.Namespace) -> None:
     recipe = Recipe(**settings.get("recipe", {}))
     torch.manual_seed(recipe.seed)
     model = BitSkip(config)
+    if args.init:
+        model.load_state_dict(torch.load(args.init)["model"])
     vectors = [p for name, p in model.named_parameters() if name not in MATRICES]
     optimizers = [
         Muon([getattr(model, name) for name in MATRICES]),
@@ -126,7 +149,7 @@ def train(args: argparse.Namespace) -> None:
     ]
     stories = load(args.train, tokenizer)
     valid = evaluation_rows(load(args.valid, tokenizer)[: args.valid_stories], config.max_seq_len)
-    token_bytes = torch.tensor([len(tokenizer.decode_bytes([i])) for i in range(config.vocab_size)])
+    token_bytes = token_sizes(tokenizer)
 
     n_steps = math.ceil(args.tokens / recipe.batch_tokens)
     long_step = int(recipe.long_from * n_steps)
@@ -196,6 +219,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", required=True, help="from tokenizer.py")
     parser.add_argument("--out", required=True, help="folder for checkpoint.pt and log.jsonl")
     parser.add_argument("--tokens", type=float, required=True, help="token positions to train on")
+    parser.add_argument("--init", help="checkpoint whose weights to begin with")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--valid-stories", type=int, default=100)
     parser.add_argument("--checkpoint-steps", type=int, default=100)
