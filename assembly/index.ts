@@ -7,7 +7,7 @@ import * as status from "./status";
 import * as transformer from "./transformer";
 
 /** Raised with every change that a host could notice. */
-const ABI_VERSION: u32 = 1;
+const ABI_VERSION: u32 = 2;
 const MAX_SEQUENCES: u32 = 1 << 12;
 
 let imageStart: usize = 0;
@@ -86,12 +86,27 @@ export function embed(slot: u32, token: u32): i32 {
  * count - 1, and stores their keys and values. Returns a status.
  */
 export function layer(sequence: u32, l: u32, position: u32, count: u32): i32 {
+  const result = checkTokens(sequence, l, position, count);
+  if (result == status.OK) transformer.layer(sequence, l, position, count);
+  return result;
+}
+
+/**
+ * Stores keys and values of layer `l` as `layer` does, from rows that stay as they are: for tokens that
+ * have left the model before it. Returns a status.
+ */
+export function keyValue(sequence: u32, l: u32, position: u32, count: u32): i32 {
+  const result = checkTokens(sequence, l, position, count);
+  if (result == status.OK) transformer.keyValue(sequence, l, position, count);
+  return result;
+}
+
+function checkTokens(sequence: u32, l: u32, position: u32, count: u32): i32 {
   if (!loaded) return status.NOT_LOADED;
   if (sequence >= nSequences) return status.BAD_SEQUENCE;
   if (l >= image.nLayers) return status.BAD_LAYER;
   if (count - 1 >= transformer.MAX_BATCH) return status.BAD_BATCH;
   if (position >= image.maxSeqLen || count > image.maxSeqLen - position) return status.BAD_POSITION;
-  transformer.layer(sequence, l, position, count);
   return status.OK;
 }
 

@@ -110,31 +110,20 @@ export function embed(slot: u32, token: u32): void {
 
 /** Runs layer `l` for the tokens at `position` and on, rows 0 to count - 1 of the residual stream. */
 export function layer(sequence: usize, l: u32, position: usize, count: usize): void {
-  const dim: usize = image.dim, kvDim: usize = image.kvDim, hiddenDim: usize = image.hiddenDim;
+  const dim: usize = image.dim, hiddenDim: usize = image.hiddenDim;
   const headDim: usize = image.headDim, heads: usize = image.nHeads, kvHeads: usize = image.nKvHeads;
   const at = image.layerAt(l), scales = at + image.layerScales;
-  const cache = caches + sequence * sequenceSize + l * layerCacheSize;
-  const kAt = dim << 2, vAt = (dim + kvDim) << 2, upAt = hiddenDim << 2;
+  const cache = cacheOf(sequence, l);
+  const kAt = dim << 2, upAt = hiddenDim << 2;
 
   for (let i: usize = 0; i < count; i++) {
     prepare(i, hiddenRow(i), at + image.attnNorm, dim, image.HADAMARD_QKV);
   }
-  let w = matmul(branch, at + image.wqkv, dim, dim, count, scales);
-  w = matmul(branch + kAt, w, kvDim, dim, count, scales + 4);
-  matmul(branch + vAt, w, kvDim, dim, count, scales + 8);
+  const wk = matmul(branch, at + image.wqkv, dim, dim, count, scales);
   for (let i: usize = 0; i < count; i++) {
-    const q = branch + i * branchSize;
-    rope(q, ropeTable + ((position + i) * headDim << 2), heads + kvHeads, headDim);
-    if (image.isTernary) {
-      int7.storeKeyValue(
-        cache, q + kAt, q + vAt, position + i, kvHeads, image.maxSeqLen, headDim,
-      );
-    } else {
-      f32attention.storeKeyValue(
-        cache, q + kAt, q + vAt, position + i, kvHeads, image.maxSeqLen, headDim,
-      );
-    }
+    rope(branch + i * branchSize, ropeTable + ((position + i) * headDim << 2), heads, headDim);
   }
+  projectKeyValue(cache, branch + kAt, wk, scales, position, count);
   for (let i: usize = 0; i < count; i++) {
     const q = branch + i * branchSize, seen = position + i + 1;
     if (image.isTernary) {
@@ -155,8 +144,8 @@ export function layer(sequence: usize, l: u32, position: usize, count: usize): v
     addTo(h, branch + i * branchSize, dim);
     prepare(i, h, at + image.ffnNorm, dim, image.HADAMARD_GATE_UP);
   }
-  w = matmul(branch, at + image.wGateUp, hiddenDim, dim, count, scales + 16);
-  matmul(branch + upAt, w, hiddenDim, dim, count, scales + 20);
+  const wUp = matmul(branch, at + image.wGateUp, hiddenDim, dim, count, scales + 16);
+  matmul(branch + upAt, wUp, hiddenDim, dim, count, scales + 20);
   for (let i: usize = 0; i < count; i++) {
     const gate = branch + i * branchSize, gain = at + image.ffnSubNorm;
     const inverseRms = normGated(normed, gate, gate + upAt, gain, hiddenDim, image.normEps);
@@ -164,6 +153,44 @@ export function layer(sequence: usize, l: u32, position: usize, count: usize): v
   }
   matmul(branch, at + image.wDown, dim, hiddenDim, count, scales + 24);
   for (let i: usize = 0; i < count; i++) addTo(hiddenRow(i), branch + i * branchSize, dim);
+}
+
+/**
+ * Only the keys and values of layer `l`, from the residual stream as it is: for tokens that left the
+ * model before this layer, so that later ones that do not leave have something to attend to.
+ */
+export function keyValue(sequence: usize, l: u32, position: usize, count: usize): void {
+  const dim: usize = image.dim, at = image.layerAt(l);
+  for (let i: usize = 0; i < count; i++) {
+    prepare(i, hiddenRow(i), at + image.attnNorm, dim, image.HADAMARD_QKV);
+  }
+  const wk = at + image.wqkv + matrixSize(dim, dim);
+  projectKeyValue(cacheOf(sequence, l), branch, wk, at + image.layerScales, position, count);
+}
+
+/** Keys and values of inputs 0 to count - 1 to the cache, by way of rows at `kv`; wv lies behind wk. */
+function projectKeyValue(
+  cache: usize, kv: usize, wk: usize, scales: usize, position: usize, count: usize,
+): void {
+  const dim: usize = image.dim, kvDim: usize = image.kvDim, vAt = kvDim << 2;
+  const headDim: usize = image.headDim, kvHeads: usize = image.nKvHeads;
+  const wv = matmul(kv, wk, kvDim, dim, count, scales + 4);
+  matmul(kv + vAt, wv, kvDim, dim, count, scales + 8);
+  for (let i: usize = 0; i < count; i++) {
+    const k = kv + i * branchSize, at = position + i;
+    rope(k, ropeTable + (at * headDim << 2), kvHeads, headDim);
+    if (image.isTernary) {
+      int7.storeKeyValue(cache, k, k + vAt, at, kvHeads, image.maxSeqLen, headDim);
+    } else {
+      f32attention.storeKeyValue(cache, k, k + vAt, at, kvHeads, image.maxSeqLen, headDim);
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function cacheOf(sequence: usize, l: u32): usize {
+  return caches + sequence * sequenceSize + l * layerCacheSize;
 }
 
 // @ts-ignore: decorator
@@ -202,12 +229,18 @@ function matmul(y: usize, w: usize, rows: usize, columns: usize, count: usize, s
     matmulTernary(
       y, branchSize, w, inputs, inputSize, rows, columns, count, load<f32>(scale),
     );
-    return w + <usize>ternarySize(<u32>rows, <u32>columns);
+  } else {
+    for (let i: usize = 0, x = inputs; i < count; i++, x += inputSize) {
+      matvecF32(y + i * branchSize, w, x + INPUT_F32, rows, columns, load<f32>(x));
+    }
   }
-  for (let i: usize = 0, x = inputs; i < count; i++, x += inputSize) {
-    matvecF32(y + i * branchSize, w, x + INPUT_F32, rows, columns, load<f32>(x));
-  }
-  return w + (rows * columns << 2);
+  return w + matrixSize(rows, columns);
+}
+
+// @ts-ignore: decorator
+@inline
+function matrixSize(rows: usize, columns: usize): usize {
+  return image.isTernary ? <usize>ternarySize(<u32>rows, <u32>columns) : rows * columns << 2;
 }
 
 /** The gate's logit of row `slot` at exit number `exit`. */

@@ -11,6 +11,7 @@ import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import { type CompletionOptions, complete } from "./completion.ts";
 import type { Engine, GenerationSummary } from "./engine.ts";
 import { ApiError, toApiError } from "./error.ts";
+import type { ExitOptions } from "./exit.ts";
 import { type CompletionRequest, parseCompletionRequest } from "./request.ts";
 import { createSampler } from "./sampler.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -21,6 +22,8 @@ export interface Service {
 	modelId: string;
 	engine: Engine;
 	tokenizer: Tokenizer;
+	/** MACs in a millisecond of CPU where this runs, as calibrated; without it `budget_ms` is refused. */
+	macsPerMs?: number;
 }
 
 /** nginx's status for a client that left; nobody reads it. */
@@ -118,11 +121,28 @@ function begin(c: Context, service: Service, request: CompletionRequest) {
 			topP: request.top_p,
 			seed: request.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
 		}),
-		exit: request.bitskip,
+		exit: exitOptions(request.bitskip, service),
 		stop: request.stop,
 		signal: c.req.raw.signal,
 	};
 	return complete(service.engine, service.tokenizer, request.prompt, options);
+}
+
+function exitOptions(
+	options: CompletionRequest["bitskip"],
+	{ macsPerMs }: Service,
+): ExitOptions {
+	if (options.exit !== "budget") return options;
+	const { budget_macs, budget_ms = 0 } = options;
+	if (budget_macs !== undefined)
+		return { exit: "budget", budgetMacs: budget_macs };
+	if (macsPerMs === undefined)
+		throw new ApiError(
+			400,
+			"this endpoint is not calibrated (MACS_PER_MS is not set): give budget_macs",
+			{ param: "bitskip.budget_ms" },
+		);
+	return { exit: "budget", budgetMacs: Math.floor(budget_ms * macsPerMs) };
 }
 
 async function fullCompletion(
@@ -237,5 +257,6 @@ function extension(request: CompletionRequest, summary: GenerationSummary) {
 		exit_layers: summary.exitLayers,
 		macs: summary.macs,
 		macs_full: summary.macsFull,
+		budget_exhausted: summary.budgetExhausted,
 	};
 }

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { complete } from "./completion.ts";
 import { createEngine, EngineError } from "./engine.ts";
+import { ExitError, type ExitOptions } from "./exit.ts";
 import { loadStories } from "./node.ts";
 import { pack } from "./pack.ts";
 import { createSampler } from "./sampler.ts";
@@ -17,6 +18,8 @@ import { isKernel, KERNELS, ModelError } from "./wasm.ts";
 const USAGE = `Usage:
   story [prompt]            writes a story, token by token
     --layer N               leave the model at layer N: prompt and story at one depth
+    --gate P                leave where a gate is so sure of the last layer's answer: above 0, at most 1
+    --budget-macs N         spend at most N multiply-accumulates, the prompt's included
     --max-tokens N          default: until the story or the context ends
     --temperature T         default 0.8; 0 always takes the likeliest token
     --top-p P               default 0.95
@@ -35,6 +38,8 @@ async function story(args: string[]): Promise<void> {
 		allowPositionals: true,
 		options: {
 			layer: { type: "string" },
+			gate: { type: "string" },
+			"budget-macs": { type: "string" },
 			"max-tokens": { type: "string" },
 			temperature: { type: "string", default: "0.8" },
 			"top-p": { type: "string", default: "0.95" },
@@ -42,17 +47,33 @@ async function story(args: string[]): Promise<void> {
 			kernel: { type: "string", default: "auto" },
 		},
 	});
-	const number = (
-		name: "layer" | "max-tokens" | "temperature" | "top-p" | "seed",
-		min: number,
-		max: number,
-	) => {
+	const number = (name: keyof typeof values, min: number, max: number) => {
 		const value = Number(values[name]);
 		if (values[name] === "" || !(value >= min && value <= max))
 			throw new UsageError(
 				`--${name} is ${values[name]}, and must be a number from ${min} to ${max}`,
 			);
 		return value;
+	};
+	const exitOptions = (): ExitOptions => {
+		const given = (["layer", "gate", "budget-macs"] as const).filter(
+			(name) => values[name] !== undefined,
+		);
+		if (given.length > 1)
+			throw new UsageError(`give one of --${given.join(", --")}, not all`);
+		switch (given[0]) {
+			case "layer":
+				return { exit: "layer", layer: number("layer", 1, 1024) };
+			case "gate":
+				return { exit: "gate", threshold: number("gate", 0, 1) };
+			case "budget-macs":
+				return {
+					exit: "budget",
+					budgetMacs: number("budget-macs", 1, Number.MAX_SAFE_INTEGER),
+				};
+			default:
+				return { exit: "full" };
+		}
 	};
 	const { kernel } = values;
 	if (kernel !== "auto" && !isKernel(kernel))
@@ -66,7 +87,6 @@ async function story(args: string[]): Promise<void> {
 	const { model, tokenizer } = await loadStories({ kernel });
 	const { config } = model;
 	const prompt = positionals.join(" ");
-	process.stdout.write(prompt);
 	const begun = performance.now();
 	let firstToken = 0;
 	const pieces = complete(createEngine(model), tokenizer, prompt, {
@@ -79,14 +99,14 @@ async function story(args: string[]): Promise<void> {
 			topP: number("top-p", 0.01, 1),
 			seed,
 		}),
-		exit:
-			values.layer === undefined
-				? { exit: "full" }
-				: { exit: "layer", layer: number("layer", 1, config.nLayers) },
+		exit: exitOptions(),
 	});
 	for (;;) {
 		const { value, done } = await pieces.next();
-		firstToken ||= performance.now();
+		if (firstToken === 0) {
+			firstToken = performance.now();
+			process.stdout.write(prompt);
+		}
 		if (!done) {
 			process.stdout.write(value.text);
 			continue;
@@ -99,7 +119,7 @@ async function story(args: string[]): Promise<void> {
 			)
 			.join(", ");
 		process.stderr.write(
-			`\n\n${value.completionTokens} tokens (${value.finishReason}), ${rate.toFixed(0)} tokens/s, ` +
+			`\n\n${value.completionTokens} tokens (${value.budgetExhausted ? "budget exhausted" : value.finishReason}), ${rate.toFixed(0)} tokens/s, ` +
 				`first after ${(firstToken - begun).toFixed(1)} ms; left ${depths || "nowhere"}; ` +
 				`${(value.macs / 1e6).toFixed(1)} of ${(value.macsFull / 1e6).toFixed(1)} million MACs; ` +
 				`seed ${seed}, ${model.kernel} kernel\n`,
@@ -147,6 +167,7 @@ try {
 	const isMistake =
 		error instanceof UsageError ||
 		error instanceof EngineError ||
+		error instanceof ExitError ||
 		error instanceof ModelError ||
 		error instanceof RangeError ||
 		error instanceof SyntaxError ||

@@ -21,7 +21,7 @@ export interface CompletionOptions extends GenerateOptions {
 
 /**
  * Continues `prompt`, one piece a token.
- * @throws EngineError as Engine.generate does.
+ * @throws what Engine.generate does.
  */
 export async function* complete(
 	engine: Engine,

@@ -10,13 +10,38 @@ import type { ModelConfig } from "./image.ts";
 
 /** MACs of one layer for a token at `position`, counted from 0. */
 export function layerMacs(config: ModelConfig, position: number): number {
-	const { dim, hiddenDim, nHeads, nKvHeads } = config;
-	const kvDim = (dim / nHeads) * nKvHeads;
-	const linear = dim * (2 * dim + 2 * kvDim) + 3 * dim * hiddenDim;
+	const { dim, hiddenDim } = config;
+	const linear = 2 * dim * dim + keyValueMacs(config) + 3 * dim * hiddenDim;
 	return linear + 2 * dim * (position + 1);
+}
+
+/** MACs of one layer's keys and values alone. */
+export function keyValueMacs({ dim, nHeads, nKvHeads }: ModelConfig): number {
+	return 2 * dim * (dim / nHeads) * nKvHeads;
+}
+
+/** MACs of the gate of an exit. */
+export function gateMacs({ dim }: ModelConfig): number {
+	return dim;
 }
 
 /** MACs of the logits at any exit. */
 export function headMacs({ dim, vocabSize }: ModelConfig): number {
 	return dim * vocabSize;
+}
+
+/**
+ * MACs of a token at `position` that leaves after `depth` layers, without gates and head, where layers
+ * up to `cached` get its keys and values all the same.
+ */
+export function tokenMacs(
+	config: ModelConfig,
+	position: number,
+	depth: number,
+	cached = depth,
+): number {
+	return (
+		depth * layerMacs(config, position) +
+		(cached - depth) * keyValueMacs(config)
+	);
 }

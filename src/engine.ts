@@ -4,8 +4,8 @@
  * @module
  */
 
-import { headMacs, layerMacs } from "./cost.ts";
-import { type ExitOptions, exitNumber } from "./exit.ts";
+import { gateMacs, headMacs, tokenMacs } from "./cost.ts";
+import { createPolicy, type ExitOptions, type ExitPolicy } from "./exit.ts";
 import type { ModelConfig } from "./image.ts";
 import type { Model } from "./wasm.ts";
 
@@ -29,8 +29,10 @@ export interface GeneratedToken {
 }
 
 export interface GenerationSummary {
-	/** `stop`: the model ended its text. `length`: maxTokens or the context is used up. */
+	/** `stop`: the model ended its text. `length`: maxTokens, the context or the budget is used up. */
 	finishReason: "stop" | "length";
+	/** Whether the budget ended it. */
+	budgetExhausted: boolean;
 	promptTokens: number;
 	completionTokens: number;
 	/** Generated tokens by the depth at which they left. */
@@ -44,7 +46,7 @@ export interface GenerationSummary {
 /** A request the engine refuses; `param` names the argument at fault. */
 export class EngineError extends Error {
 	override name = "EngineError";
-	readonly param: "prompt" | "max_tokens" | "layer";
+	readonly param: "prompt" | "max_tokens";
 	constructor(message: string, param: EngineError["param"]) {
 		super(message);
 		this.param = param;
@@ -58,7 +60,7 @@ export interface Engine {
 	 * consumed, not yielded. Sending `true` into the generator ends it as that token does. Where all
 	 * sequences are taken, waits for one, first come, first served.
 	 * @throws EngineError where the prompt is empty, has an unknown id or leaves no room in the
-	 * context, or where `layer` is not one of `config.exits`.
+	 * context; ExitError where the model cannot follow `exit`.
 	 */
 	generate(prompt: readonly number[], options: GenerateOptions): TokenGenerator;
 }
@@ -70,7 +72,7 @@ export type TokenGenerator = AsyncGenerator<
 >;
 
 /** Between so many tokens the engine lets others run: a token takes a fraction of a millisecond. */
-const TOKENS_PER_TURN = 8;
+const TOKENS_PER_TURN = 32;
 /** How often those who wait for a sequence look again. */
 const WAIT_MS = 2;
 
@@ -80,10 +82,16 @@ export function createEngine(model: Model): Engine {
 	return {
 		config,
 		async *generate(prompt, options) {
-			const exit = validate(prompt, options, config);
+			validate(prompt, options, config);
+			const policy = createPolicy(
+				options.exit ?? { exit: "full" },
+				config,
+				prompt.length,
+				options.maxTokens,
+			);
 			const sequence = await pool.take(options.signal);
 			try {
-				return yield* generate(model, sequence, exit, prompt, options);
+				return yield* generate(model, sequence, policy, prompt, options);
 			} finally {
 				pool.giveBack(sequence);
 			}
@@ -91,12 +99,11 @@ export function createEngine(model: Model): Engine {
 	};
 }
 
-/** Returns the number of the exit. */
 function validate(
 	prompt: readonly number[],
-	{ maxTokens, exit: exitOptions = { exit: "full" } }: GenerateOptions,
+	{ maxTokens }: GenerateOptions,
 	config: ModelConfig,
-): number {
+): void {
 	if (prompt.length === 0)
 		throw new EngineError("the prompt is empty", "prompt");
 	if (prompt.length >= config.maxSeqLen)
@@ -117,53 +124,73 @@ function validate(
 			`max_tokens is ${maxTokens}, and must be a positive integer`,
 			"max_tokens",
 		);
-	const exit = exitNumber(exitOptions, config);
-	if (exit === undefined)
-		throw new EngineError(
-			`no exit at layer ${"layer" in exitOptions ? exitOptions.layer : ""}; this model's are ${config.exits.join(", ")}`,
-			"layer",
-		);
-	return exit;
 }
 
 async function* generate(
 	model: Model,
 	sequence: number,
-	exit: number,
+	policy: ExitPolicy,
 	prompt: readonly number[],
 	{ maxTokens, sample, signal }: GenerateOptions,
 ): TokenGenerator {
 	const { config } = model;
-	const exitLayer = config.exits[exit] as number;
+	const { exits } = config;
+	const { promptExit } = policy;
+	/** Layers whose keys and values every token leaves behind. */
+	const cached = exits[promptExit] as number;
 	const summary: GenerationSummary = {
 		finishReason: "length",
+		budgetExhausted: false,
 		promptTokens: prompt.length,
 		completionTokens: 0,
 		exitLayers: {},
 		macs: 0,
 		macsFull: 0,
 	};
-	/** Runs tokens at `position` and on; afterwards the last one's state is in the row returned. */
-	const forward = (tokens: readonly number[], position: number): number => {
+	/**
+	 * Runs tokens at `position` and on to exit `limit`, or to one whose gate opens; returns the exit's
+	 * number. The layers skipped project their keys and values from the state that left.
+	 */
+	const forward = (
+		tokens: readonly number[],
+		position: number,
+		limit: number,
+	): number => {
+		const count = tokens.length;
 		tokens.forEach((token, slot) => {
 			model.embed(slot, token);
 		});
-		for (let l = 0; l < exitLayer; l++)
-			model.layer(sequence, l, position, tokens.length);
-		for (let i = 0; i < tokens.length; i++) {
-			const macs = layerMacs(config, position + i);
-			summary.macs += macs * exitLayer;
-			summary.macsFull += macs * config.nLayers;
+		let exit = 0;
+		for (let l = 0; ; exit++) {
+			for (; l < (exits[exit] as number); l++)
+				model.layer(sequence, l, position, count);
+			if (exit === limit) break;
+			if (policy.leaves && count === 1 && position >= prompt.length) {
+				summary.macs += gateMacs(config);
+				if (policy.leaves(model.gate(exit, 0))) break;
+			}
 		}
-		return tokens.length - 1;
+		const depth = exits[exit] as number;
+		if (policy.isMixed)
+			for (let l = depth; l < cached; l++)
+				model.keyValue(sequence, l, position, count);
+		for (let i = 0; i < count; i++) {
+			const kept = policy.isMixed ? cached : depth;
+			summary.macs += tokenMacs(config, position + i, depth, kept);
+			summary.macsFull += tokenMacs(config, position + i, config.nLayers);
+		}
+		return exit;
 	};
 
 	let slot = 0;
 	for (let at = 0; at < prompt.length; at += model.maxBatch) {
 		if (at > 0) await turn();
 		signal?.throwIfAborted();
-		slot = forward(prompt.slice(at, at + model.maxBatch), at);
+		const batch = prompt.slice(at, at + model.maxBatch);
+		forward(batch, at, promptExit);
+		slot = batch.length - 1;
 	}
+	let exit = promptExit;
 	for (let position = prompt.length; ; position++) {
 		signal?.throwIfAborted();
 		const id = sample(model.head(exit, slot));
@@ -171,16 +198,20 @@ async function* generate(
 		summary.macsFull += headMacs(config);
 		if (id === config.eosTokenId) return { ...summary, finishReason: "stop" };
 		summary.completionTokens++;
+		const exitLayer = exits[exit] as number;
 		summary.exitLayers[exitLayer] = (summary.exitLayers[exitLayer] ?? 0) + 1;
 		const stop = yield { id, exitLayer };
 		if (stop) return { ...summary, finishReason: "stop" };
-		if (
-			summary.completionTokens === maxTokens ||
-			position + 1 === config.maxSeqLen
-		)
-			return summary;
+		const wanted = Math.min(
+			maxTokens - summary.completionTokens,
+			config.maxSeqLen - 1 - position,
+		);
+		if (wanted === 0) return summary;
+		const limit = policy.limit(position, summary.macs, wanted);
+		if (limit === undefined) return { ...summary, budgetExhausted: true };
 		if (summary.completionTokens % TOKENS_PER_TURN === 0) await turn();
-		slot = forward([id], position);
+		exit = forward([id], position, limit);
+		slot = 0;
 	}
 }
 

@@ -6,12 +6,13 @@
 
 import { HTTPException } from "hono/http-exception";
 import { EngineError } from "./engine.ts";
+import { ExitError } from "./exit.ts";
 
 /** An error that a client sees. */
 export class ApiError extends HTTPException {
 	readonly body: OpenAiError;
 	constructor(
-		status: 400 | 404 | 405 | 413 | 500,
+		status: 400 | 404 | 405 | 413 | 422 | 500,
 		message: string,
 		{
 			param = null,
@@ -36,9 +37,12 @@ interface OpenAiError {
 /** OpenAI's shape for whatever was thrown; what is not meant for clients becomes a plain 500. */
 export function toApiError(error: unknown): ApiError {
 	if (error instanceof ApiError) return error;
-	if (error instanceof EngineError) {
-		const param = error.param === "layer" ? "bitskip.layer" : error.param;
-		return new ApiError(400, error.message, { param });
-	}
+	if (error instanceof EngineError)
+		return new ApiError(400, error.message, { param: error.param });
+	if (error instanceof ExitError)
+		return new ApiError(error.isBudgetTooSmall ? 422 : 400, error.message, {
+			param: `bitskip.${error.param}`,
+			code: error.isBudgetTooSmall ? "budget_too_small" : null,
+		});
 	return new ApiError(500, "internal error");
 }

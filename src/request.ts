@@ -41,6 +41,21 @@ const CompletionRequest = z.object({
 		.discriminatedUnion("exit", [
 			z.strictObject({ exit: z.literal("full") }),
 			z.strictObject({ exit: z.literal("layer"), layer: z.int() }),
+			z.strictObject({
+				exit: z.literal("gate"),
+				threshold: z.number().gt(0).max(1),
+			}),
+			z
+				.strictObject({
+					exit: z.literal("budget"),
+					budget_macs: z.number().positive().optional(),
+					budget_ms: z.number().positive().optional(),
+				})
+				.refine(
+					({ budget_macs, budget_ms }) =>
+						(budget_macs === undefined) !== (budget_ms === undefined),
+					"either budget_macs or budget_ms, not both",
+				),
 		])
 		.default({ exit: "full" }),
 });

@@ -15,7 +15,7 @@ import {
 	VERSION,
 } from "./image.ts";
 
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 
 type Exports = {
 	memory: WebAssembly.Memory;
@@ -28,6 +28,12 @@ type Exports = {
 	logits(): number;
 	embed(slot: number, token: number): number;
 	layer(sequence: number, l: number, position: number, count: number): number;
+	keyValue(
+		sequence: number,
+		l: number,
+		position: number,
+		count: number,
+	): number;
 	gate(exit: number, slot: number): number;
 	head(exit: number, slot: number): number;
 };
@@ -93,6 +99,8 @@ export interface Model {
 	embed(slot: number, token: number): void;
 	/** Runs layer `l` for rows 0 to count - 1, which are tokens at `position` and on. */
 	layer(sequence: number, l: number, position: number, count: number): void;
+	/** Stores layer `l`'s keys and values of tokens that left before it; their rows stay as they are. */
+	keyValue(sequence: number, l: number, position: number, count: number): void;
 	/** The logit of "exit number `exit` would say what the last layer says", for row `slot`. */
 	gate(exit: number, slot: number): number;
 	/** The logits, (vocabSize), of row `slot` at exit number `exit`: a view, valid until the next call. */
@@ -153,6 +161,8 @@ export function loadModel(
 		embed: (slot, token) => check(wasm.embed(slot, token)),
 		layer: (sequence, l, position, count) =>
 			check(wasm.layer(sequence, l, position, count)),
+		keyValue: (sequence, l, position, count) =>
+			check(wasm.keyValue(sequence, l, position, count)),
 		gate(exit, slot) {
 			const logit = wasm.gate(exit, slot);
 			if (Number.isNaN(logit)) throw new ModelError(MESSAGES[12] as string, 12);

@@ -20,6 +20,8 @@ export interface Bindings {
 	ASSETS: Assets;
 	/** What the matrix products use; wrangler.toml says which is best where. */
 	KERNEL: Kernel;
+	/** What `budget_ms` is multiplied by; wrangler.toml says how it was measured. */
+	MACS_PER_MS?: number;
 }
 
 const MODEL_ID = "bitskip-stories";
@@ -31,7 +33,11 @@ let service: Service | undefined;
  * No promise is shared between requests: it would hang the others when the request that began to
  * load is cancelled. So the first few may each fetch the files, but only one of them instantiates.
  */
-async function getService({ ASSETS, KERNEL }: Bindings): Promise<Service> {
+async function getService({
+	ASSETS,
+	KERNEL,
+	MACS_PER_MS,
+}: Bindings): Promise<Service> {
 	if (service) return service;
 	const [image, tokenizer] = await Promise.all([
 		fetchAsset(ASSETS, "stories.bitskip").then((r) => r.arrayBuffer()),
@@ -47,6 +53,7 @@ async function getService({ ASSETS, KERNEL }: Bindings): Promise<Service> {
 			),
 		),
 		tokenizer: createTokenizer(tokenizer),
+		...(MACS_PER_MS !== undefined && { macsPerMs: MACS_PER_MS }),
 	};
 	return service;
 }

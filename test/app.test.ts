@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { createApp } from "../src/app.ts";
+import { createApp, type Service } from "../src/app.ts";
 import { EngineError } from "../src/engine.ts";
+import { ExitError } from "../src/exit.ts";
 import { createTokenizer } from "../src/tokenizer.ts";
 import { type FakeEngine, fakeEngine } from "./support/fake.ts";
 import { readText } from "./support/files.ts";
@@ -14,7 +15,13 @@ let engine: FakeEngine;
 beforeEach(() => {
 	engine = fakeEngine(tokenizer.encode(STORY));
 });
-const app = createApp(async () => ({ modelId: "test", engine, tokenizer }));
+const service = (): Service => ({
+	modelId: "test",
+	engine,
+	tokenizer,
+	macsPerMs: 3e6,
+});
+const app = createApp(async () => service());
 
 function post(body: unknown, path = "/v1/completions") {
 	return app.request(path, {
@@ -55,6 +62,7 @@ describe("POST /v1/completions", () => {
 				exit_layers: { 4: tokens },
 				macs: 100,
 				macs_full: 200,
+				budget_exhausted: false,
 			},
 		});
 	});
@@ -123,6 +131,16 @@ describe("POST /v1/completions", () => {
 		[{ bitskip: { exit: "never" } }, /bitskip.exit/, "bitskip.exit"],
 		[{ bitskip: { exit: "layer" } }, /bitskip.layer/, "bitskip.layer"],
 		[
+			{ bitskip: { exit: "gate", threshold: 2 } },
+			/threshold/,
+			"bitskip.threshold",
+		],
+		[
+			{ bitskip: { exit: "budget" } },
+			/either budget_macs or budget_ms/,
+			"bitskip",
+		],
+		[
 			{ bitskip: { exit: "layer", layer: "x" } },
 			/bitskip.layer/,
 			"bitskip.layer",
@@ -152,6 +170,58 @@ describe("POST /v1/completions", () => {
 				param: "prompt",
 			});
 		}
+	});
+
+	it.each([
+		[
+			{ exit: "gate", threshold: 0.9 },
+			{ exit: "gate", threshold: 0.9 },
+		],
+		[
+			{ exit: "budget", budget_macs: 5e6 },
+			{ exit: "budget", budgetMacs: 5e6 },
+		],
+		[
+			{ exit: "budget", budget_ms: 2 },
+			{ exit: "budget", budgetMacs: 6e6 },
+		],
+	])("hands the engine %j as %j", async (bitskip, expected) => {
+		const { generate } = engine;
+		let got: unknown;
+		engine.generate = (prompt, options) => {
+			got = options.exit;
+			return generate(prompt, options);
+		};
+		const response = await post({ bitskip });
+		expect(got).toEqual(expected);
+		expect((await response.json()).bitskip).toMatchObject({
+			policy: bitskip.exit,
+			budget_exhausted: false,
+		});
+	});
+
+	it("answers 422 when the prompt does not fit the budget", async () => {
+		engine.generate = () => {
+			throw new ExitError("too little", "budget_macs", true);
+		};
+		const response = await post({});
+		expect(response.status).toBe(422);
+		expect((await response.json()).error).toMatchObject({
+			message: "too little",
+			param: "bitskip.budget_macs",
+			code: "budget_too_small",
+		});
+	});
+
+	it("refuses budget_ms where it is not calibrated", async () => {
+		const { macsPerMs: _, ...rest } = service();
+		const uncalibrated = createApp(async () => rest);
+		const response = await uncalibrated.request("/v1/completions", {
+			method: "POST",
+			body: JSON.stringify({ bitskip: { exit: "budget", budget_ms: 1 } }),
+		});
+		expect(response.status).toBe(400);
+		expect((await response.json()).error.param).toBe("bitskip.budget_ms");
 	});
 
 	it("refuses a model that it does not have", async () => {

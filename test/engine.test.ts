@@ -1,6 +1,13 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { modules } from "#modules";
-import { headMacs, layerMacs } from "../src/cost.ts";
+import {
+	gateMacs,
+	headMacs,
+	keyValueMacs,
+	layerMacs,
+	tokenMacs,
+} from "../src/cost.ts";
 import {
 	createEngine,
 	type GenerateOptions,
@@ -125,6 +132,142 @@ describe.each(KERNELS)("engine, %s kernel", (kernel) => {
 		});
 	});
 
+	it.each(["v1", "full"] as const)(
+		"%s: keyValue stores what layer stores",
+		(system) => {
+			const { ids } = readGolden(system);
+			const [token = 0, next = 0] = ids;
+			const [one, other] = [load(system), load(system)];
+			one.embed(0, token);
+			one.layer(0, 0, 0, 1);
+			other.embed(0, token);
+			other.keyValue(0, 0, 0, 1);
+			for (const model of [one, other]) {
+				model.embed(0, next);
+				model.layer(0, 0, 1, 1);
+			}
+			expect(other.head(0, 0)).toEqual(one.head(0, 0));
+		},
+	);
+
+	it("a gate that must be certain never opens, one that need not be always does", async () => {
+		const model = load("v1");
+		const prompt = readGolden("v1").ids.slice(0, 9);
+		const options = { maxTokens: 9, sample: () => 5 };
+		const full = await collect(model, prompt, options);
+		const never = await collect(model, prompt, {
+			...options,
+			exit: { exit: "gate", threshold: 1 },
+		});
+		const gates = 8 * 2 * gateMacs(model.config);
+		expect(never.summary).toEqual({
+			...full.summary,
+			macs: full.summary.macs + gates,
+		});
+		const always = await collect(model, prompt, {
+			...options,
+			exit: { exit: "gate", threshold: 1e-300 },
+		});
+		expect(always.summary.exitLayers).toEqual({ 1: 8, 4: 1 });
+	});
+
+	it("spends what it says, and never more than the budget", async () => {
+		const model = load("v1");
+		const { config } = model;
+		let counted = 0;
+		const counting: Model = {
+			...model,
+			layer(sequence, l, position, count) {
+				for (let i = 0; i < count; i++)
+					counted += layerMacs(config, position + i);
+				model.layer(sequence, l, position, count);
+			},
+			keyValue(sequence, l, position, count) {
+				counted += count * keyValueMacs(config);
+				model.keyValue(sequence, l, position, count);
+			},
+			gate(exit, slot) {
+				counted += gateMacs(config);
+				return model.gate(exit, slot);
+			},
+			head(exit, slot) {
+				counted += headMacs(config);
+				return model.head(exit, slot);
+			},
+		};
+		const token = fc.nat({ max: config.vocabSize - 1 });
+		const full = tokenMacs(config, 0, config.nLayers);
+		const exit = fc.oneof(
+			fc.constant({ exit: "full" } as const),
+			fc
+				.constantFrom(...config.exits)
+				.map((layer) => ({ exit: "layer", layer }) as const),
+			fc
+				.double({ min: 0.01, max: 1, noNaN: true })
+				.map((threshold) => ({ exit: "gate", threshold }) as const),
+			fc
+				.double({ min: 0.01, max: 50, noNaN: true })
+				.map(
+					(tokens) =>
+						({ exit: "budget", budgetMacs: Math.ceil(tokens * full) }) as const,
+				),
+		);
+		let refused = 0;
+		let exhausted = 0;
+		await fc.assert(
+			fc.asyncProperty(
+				fc.array(token, { minLength: 1, maxLength: 40 }),
+				fc.integer({ min: 1, max: 60 }),
+				exit,
+				async (prompt, maxTokens, exit) => {
+					counted = 0;
+					const run = collect(counting, prompt, {
+						maxTokens,
+						exit,
+						sample: () => 5,
+					});
+					const result = await run.catch((error: unknown) => {
+						expect(error).toMatchObject({ isBudgetTooSmall: true });
+					});
+					if (!result) {
+						refused++;
+						expect(counted).toBe(0);
+						return;
+					}
+					const { ids, summary } = result;
+					expect(summary.macs).toBe(counted);
+					const wanted = Math.min(maxTokens, config.maxSeqLen - prompt.length);
+					expect(ids.length < wanted).toBe(summary.budgetExhausted);
+					if (exit.exit === "budget")
+						expect(summary.macs).toBeLessThanOrEqual(exit.budgetMacs);
+					if (summary.budgetExhausted) exhausted++;
+				},
+			),
+			{ numRuns: 300, seed: 1 },
+		);
+		expect(Math.min(refused, exhausted)).toBeGreaterThan(5);
+	});
+
+	it("a budget that suffices is the full model; less buys shallower tokens", async () => {
+		const model = load("v1");
+		const options = { maxTokens: 20, sample: () => 5 };
+		const full = await collect(model, [0, 1, 2], options);
+		const spend = (budgetMacs: number) =>
+			collect(model, [0, 1, 2], {
+				...options,
+				exit: { exit: "budget", budgetMacs },
+			});
+		// The last token costs most: a share of the mean would not pay for it.
+		const rich = await spend(2 * full.summary.macs);
+		expect(rich.summary).toEqual(full.summary);
+		const half = await spend(full.summary.macs / 2);
+		expect(half.ids.length).toBe(20);
+		expect(half.summary.macs).toBeGreaterThan(0.7 * (full.summary.macs / 2));
+		await expect(spend(1)).rejects.toThrow(
+			/prompt of 3 tokens costs \d+ MACs.*budget is 1/,
+		);
+	});
+
 	it("ends at maxTokens, at the context's end, at the end token and when told", async () => {
 		const model = load("v1");
 		const never = () => 5;
@@ -168,6 +311,24 @@ describe.each(KERNELS)("engine, %s kernel", (kernel) => {
 			{ exit: { exit: "layer", layer: 2 } },
 			/no exit at layer 2.*1, 3, 4/,
 			"layer",
+		],
+		[
+			[0],
+			{ exit: { exit: "gate", threshold: 0 } },
+			/threshold is 0/,
+			"threshold",
+		],
+		[
+			[0],
+			{ exit: { exit: "gate", threshold: Number.NaN } },
+			/threshold is NaN/,
+			"threshold",
+		],
+		[
+			[0],
+			{ exit: { exit: "budget", budgetMacs: -1 } },
+			/budget is -1/,
+			"budget_macs",
 		],
 	] as const)("refuses %j %j", async (prompt, options, message, param) => {
 		const model = load("v1");

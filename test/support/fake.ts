@@ -34,6 +34,7 @@ export function fakeEngine(
 			onPrompt(prompt);
 			engine.open++;
 			const summary = {
+				budgetExhausted: false,
 				promptTokens: prompt.length,
 				completionTokens: 0,
 				exitLayers: {} as Record<number, number>,
