@@ -14,6 +14,9 @@ const files = Object.fromEntries(
 	].map((name) => [name, readFileSync(path(name)).toString("base64")]),
 );
 
+/** Property tests take a second or two, on a busy machine several times that. */
+const testTimeout = 30_000;
+
 /** The same tests in Node and in workerd; only how a compiled module is come by differs. */
 const shared = (runtime: "node" | "workerd") => ({
 	resolve: {
@@ -26,6 +29,7 @@ const projects: TestProjectConfiguration[] = [
 		...shared("node"),
 		test: {
 			name: "node",
+			testTimeout,
 			include: ["test/*.test.ts", "test/node/*.test.ts"],
 			provide: { files },
 		},
@@ -35,6 +39,7 @@ const projects: TestProjectConfiguration[] = [
 		plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
 		test: {
 			name: "workerd",
+			testTimeout,
 			include: ["test/*.test.ts", "test/workerd/*.test.ts"],
 			provide: { files },
 		},
