@@ -44,6 +44,27 @@ describe("the Worker, in workerd, with its model", () => {
 		expect(bitskip.macs / bitskip.macs_full).toBeLessThan(0.8);
 	});
 
+	it("turns budget_ms into MACs by MACS_PER_MS, and keeps to them", async () => {
+		const response = await post({
+			prompt: golden.prompt,
+			max_tokens: 400,
+			temperature: 0,
+			bitskip: { exit: "budget", budget_ms: 3 },
+		});
+		const { usage, choices, bitskip } = await response.json<{
+			usage: { completion_tokens: number };
+			choices: { finish_reason: string }[];
+			bitskip: { macs: number; budget_exhausted: boolean };
+		}>();
+		expect(bitskip.budget_exhausted).toBe(true);
+		expect(choices[0]?.finish_reason).toBe("length");
+		// One token more, some 2 million at the first exit, would have been too much.
+		const budget = 3 * env.MACS_PER_MS;
+		expect(bitskip.macs).toBeLessThanOrEqual(budget);
+		expect(bitskip.macs).toBeGreaterThan(budget - 2.5e6);
+		expect(usage.completion_tokens).toBeGreaterThan(5);
+	});
+
 	it("streams, and serves requests side by side as one by one", async () => {
 		const ask = async (seed: number) => {
 			const response = await post({
