@@ -61,7 +61,11 @@ const engine = createEngine(model);
 const stories = splitStories(await readFile(path, "utf8"))
 	.map((text): Story => {
 		const ids = tokenizer.encode(text);
-		return { ids: [0, ...ids, 0], bytes: Buffer.byteLength(text), tops: [] };
+		return {
+			ids: [config.bosTokenId, ...ids, config.eosTokenId],
+			bytes: Buffer.byteLength(text),
+			tops: [],
+		};
 	})
 	.filter(({ ids }) => ids.length <= config.maxSeqLen)
 	.slice(0, Number(values.stories));
