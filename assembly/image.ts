@@ -8,7 +8,7 @@ import { xxh32 } from "./xxh32";
 
 export const HEADER_SIZE: u32 = 256;
 const MAGIC: u64 = 0x0050494b53544942; // "BITSKIP\0"
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 // Byte offsets of the header's fields, all u32 where not said otherwise.
 const AT_VERSION: u32 = 8;
@@ -38,6 +38,8 @@ const AT_EOS: u32 = 72;
 const AT_N_EXITS: u32 = 76;
 /** MAX_EXITS depths, ascending, the last of them nLayers; zeros behind. */
 const AT_EXITS: u32 = 80;
+/** Hidden units of a gate, a multiple of 32; 0 where there are no gates. */
+const AT_GATE_DIM: u32 = 208;
 
 export const MAX_EXITS: u32 = 32;
 export const HADAMARD_QKV: u32 = 1;
@@ -51,6 +53,7 @@ const MAX_HIDDEN_DIM: u32 = 1 << 16;
 const MAX_LAYERS: u32 = 1 << 10;
 const MAX_VOCAB: u32 = 1 << 20;
 const MAX_SEQ_LEN: u32 = 1 << 16;
+const MAX_GATE_DIM: u32 = 1 << 10;
 
 export let dim: u32 = 0;
 export let hiddenDim: u32 = 0;
@@ -70,6 +73,7 @@ export let hadamardMask: u32 = 0;
 export let normEps: f32 = 0;
 export let ropeTheta: f32 = 0;
 export let nExits: u32 = 0;
+export let gateDim: u32 = 0;
 
 // Addresses and strides, in the order of the image.
 export let embedding: usize = 0;
@@ -96,9 +100,14 @@ export let wDown: usize = 0;
 
 // Inside an exit.
 export let exitNorm: usize = 0;
-export let gateWeight: usize = 0;
-/** One f32. The last exit has a gate too, of zeros, which nobody asks. */
-export let gateBias: usize = 0;
+/** f32 (gateDim, dim); this and the rest of a gate are missing in the last exit. */
+export let gateHidden: usize = 0;
+/** f32 (gateDim) */
+export let gateHiddenBias: usize = 0;
+/** f32 (gateDim) */
+export let gateOut: usize = 0;
+/** One f32. */
+export let gateOutBias: usize = 0;
 
 /** Bytes that the image must have. */
 let imageSize: u64 = 0;
@@ -146,6 +155,7 @@ function readHeader(image: usize): i32 {
   normEps = load<f32>(image, AT_NORM_EPS);
   ropeTheta = load<f32>(image, AT_ROPE_THETA);
   nExits = load<u32>(image, AT_N_EXITS);
+  gateDim = load<u32>(image, AT_GATE_DIM);
   const weightType = load<u32>(image, AT_WEIGHT_TYPE);
   const activationBits = load<u32>(image, AT_ACTIVATION_BITS);
 
@@ -194,6 +204,8 @@ function readHeader(image: usize): i32 {
     if (depth <= before || depth > nLayers || (i + 1 == nExits && depth != nLayers)) return BAD_HEADER;
     before = depth;
   }
+  fault = AT_GATE_DIM;
+  if (gateDim > MAX_GATE_DIM || gateDim & 31) return BAD_HEADER;
   fault = 0;
   layOut(image);
   return OK;
@@ -223,9 +235,12 @@ function layOut(image: usize): void {
   layerSize = <usize>at;
 
   exitNorm = 0;
-  gateWeight = <usize>align64(dim << 2);
-  gateBias = gateWeight << 1;
-  exitSize = gateBias + 64;
+  const normSize = align64(dim << 2);
+  gateHidden = <usize>normSize;
+  gateHiddenBias = gateHidden + (<usize>gateDim * dim << 2);
+  gateOut = gateHiddenBias + <usize>align64(gateDim << 2);
+  gateOutBias = gateOut + <usize>align64(gateDim << 2);
+  exitSize = gateDim ? gateOutBias + 64 : <usize>normSize;
 
   const embeddingSize = align64((<u64>vocabRows * dim) << (isTernary ? 0 : 2));
   const scalesSize: u64 = isTernary ? align64(vocabRows << 2) : 0;
@@ -233,7 +248,8 @@ function layOut(image: usize): void {
   embeddingScales = embedding + <usize>embeddingSize;
   layers = embeddingScales + <usize>scalesSize;
   exits = layers + nLayers * layerSize;
-  imageSize = HEADER_SIZE + embeddingSize + scalesSize + nLayers * at + <u64>nExits * exitSize;
+  imageSize = HEADER_SIZE + embeddingSize + scalesSize + nLayers * at;
+  imageSize += <u64>(nExits - 1) * exitSize + normSize;
 }
 
 /** Whether the image at `image`, of `size` bytes, is whole and can be run. */

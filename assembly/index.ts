@@ -7,7 +7,7 @@ import * as status from "./status";
 import * as transformer from "./transformer";
 
 /** Raised with every change that a host could notice. */
-const ABI_VERSION: u32 = 2;
+const ABI_VERSION: u32 = 3;
 const MAX_SEQUENCES: u32 = 1 << 12;
 
 let imageStart: usize = 0;
@@ -67,6 +67,14 @@ export function maxBatch(): u32 {
   return transformer.MAX_BATCH;
 }
 
+/**
+ * The address of the batch's rows, f32 (maxBatch, dim): a host may keep a row whose token left the model
+ * and put it back, to run deeper layers later.
+ */
+export function hidden(): usize {
+  return transformer.hidden;
+}
+
 /** The address of vocabSize f32, which head() writes. */
 export function logits(): usize {
   return transformer.logits;
@@ -111,11 +119,13 @@ function checkTokens(sequence: u32, l: u32, position: u32, count: u32): i32 {
 }
 
 /**
- * The logit of "this exit's top token is the last layer's" for row `slot`, at exit number `exit`
- * (0 is the shallowest); NaN where an argument is wrong. The last exit's means nothing.
+ * The logit of how far the next token's probabilities at exit number `exit` (0 is the shallowest)
+ * overlap the last layer's, as the model foretells it, for row `slot`; NaN where an argument is wrong:
+ * the last exit has no gate, and a model may have none at all.
  */
 export function gate(exit: u32, slot: u32): f32 {
-  if (!loaded || exit >= image.nExits || slot >= transformer.MAX_BATCH) return NaN;
+  if (!loaded || exit >= image.nExits - 1 || image.gateDim == 0) return NaN;
+  if (slot >= transformer.MAX_BATCH) return NaN;
   return transformer.gate(exit, slot);
 }
 

@@ -19,6 +19,16 @@ export function dot(x: usize, y: usize, n: u32): f32 {
   return sumLanes(f32x4.add(a, b));
 }
 
+/** sum(max(x[n], 0) * y[n]) */
+export function dotRelu(x: usize, y: usize, n: u32): f32 {
+  const zero = f32x4.splat(0);
+  let a = zero;
+  for (const end = x + (n << 2); x < end; x += 16, y += 16) {
+    a = f32x4.add(a, f32x4.mul(f32x4.max(v128.load(x), zero), v128.load(y)));
+  }
+  return sumLanes(a);
+}
+
 /**
  * Fills the rotary table (Su et al., 2021): for each position a row of headDim / 2 cosines, then as
  * many sines, of position / theta^(2i / headDim).

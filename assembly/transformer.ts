@@ -6,7 +6,7 @@ import * as f32attention from "./attention_f32";
 import { hadamard } from "./hadamard";
 import * as image from "./image";
 import { matmulInt7, matmulTernary, matvecF32, ternarySize } from "./matmul";
-import { addTo, dot, fillRope, rope } from "./nn";
+import { addTo, dotRelu, fillRope, rope } from "./nn";
 import { absmax, norm, normGated, peak, quantize, quantizedSize } from "./quantize";
 
 /** Tokens that embed() and layer() take at once. */
@@ -18,7 +18,7 @@ export const MAX_BATCH: u32 = 32;
 let inputs: usize = 0;
 let inputSize: usize = 0;
 /** f32 [MAX_BATCH][dim], the residual stream. */
-let hidden: usize = 0;
+export let hidden: usize = 0;
 /** f32 [max(dim, hiddenDim)] before it is quantised. */
 let normed: usize = 0;
 /** f32 [MAX_BATCH][branchSize]: q, k and v; gate and up; or what a block adds to `hidden`. */
@@ -243,11 +243,15 @@ function matrixSize(rows: usize, columns: usize): usize {
   return image.isTernary ? <usize>ternarySize(<u32>rows, <u32>columns) : rows * columns << 2;
 }
 
-/** The gate's logit of row `slot` at exit number `exit`. */
+/** The gate's logit of row `slot` at exit number `exit`. Weights that make none keep the gate shut. */
 export function gate(exit: u32, slot: u32): f32 {
   const at = image.exitAt(exit), n: usize = image.dim;
   const inverseRms = norm(normed, hiddenRow(slot), at + image.exitNorm, n, image.normEps);
-  return inverseRms * dot(normed, at + image.gateWeight, n) + load<f32>(at + image.gateBias);
+  const units = branch, nUnits: usize = image.gateDim;
+  matvecF32(units, at + image.gateHidden, normed, nUnits, n, inverseRms);
+  addTo(units, at + image.gateHiddenBias, nUnits);
+  const logit = dotRelu(units, at + image.gateOut, nUnits) + load<f32>(at + image.gateOutBias);
+  return logit == logit ? logit : -Infinity;
 }
 
 /** logits[vocabRows] of row `slot` at exit number `exit`. */

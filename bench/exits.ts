@@ -22,7 +22,7 @@ import type { Model } from "../src/wasm.ts";
 import { writeChart } from "./plot.ts";
 import { crossEntropy, splitStories } from "./quality.ts";
 
-const THRESHOLDS = [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98];
+const THRESHOLDS = [0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.94];
 const BUDGETS = [0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.05];
 
 interface Point {
@@ -145,13 +145,27 @@ function fullMacs({ ids }: Story): number {
 	return macs;
 }
 
+/** Bits per byte on the line between the two fixed layers next to so many MACs. */
+function fixedLayersAt(macsPerToken: number): number {
+	const layers = points.filter(({ policy }) => policy === "layer");
+	const above = layers.findIndex((point) => point.macsPerToken >= macsPerToken);
+	const [a, b] = layers.slice(Math.max(above - 1, 0));
+	if (above < 0 || !a || !b) return (layers.at(-1) as Point).bitsPerByte;
+	const share =
+		(macsPerToken - a.macsPerToken) / (b.macsPerToken - a.macsPerToken);
+	return a.bitsPerByte + share * (b.bitsPerByte - a.bitsPerByte);
+}
+
 const points = [await measure("full", 1, () => ({ exit: "full" }))];
 for (const layer of config.exits)
 	points.push(await measure("layer", layer, () => ({ exit: "layer", layer })));
 for (const threshold of THRESHOLDS) {
+	const exit = { exit: "gate", threshold } as const;
+	const caughtUp = { ...exit, skipped: "catch-up" } as const;
 	points.push(
-		await measure("gate", threshold, () => ({ exit: "gate", threshold })),
-		await measure("confidence", threshold, () => ({ exit: "gate", threshold })),
+		await measure("gate", threshold, () => exit),
+		await measure("gate, catch-up", threshold, () => caughtUp),
+		await measure("confidence", threshold, () => exit),
 	);
 }
 for (const share of BUDGETS)
@@ -164,12 +178,12 @@ for (const share of BUDGETS)
 process.stderr.write("\n");
 
 console.log(
-	"| policy | threshold, layer or share | million MACs per token | bits per byte | top token as the full model's |",
+	"| policy | threshold, layer or share | million MACs per token | bits per byte | of fixed layers, there | top token as the full model's |",
 );
-console.log("| - | - | - | - | - |");
+console.log("| - | - | - | - | - | - |");
 for (const { policy, setting, ...point } of points)
 	console.log(
-		`| ${policy} | ${setting} | ${(point.macsPerToken / 1e6).toFixed(2)} | ${point.bitsPerByte.toFixed(4)} | ${(point.agreement * 100).toFixed(1)} % |`,
+		`| ${policy} | ${setting} | ${(point.macsPerToken / 1e6).toFixed(2)} | ${point.bitsPerByte.toFixed(4)} | ${fixedLayersAt(point.macsPerToken).toFixed(4)} | ${(point.agreement * 100).toFixed(1)} % |`,
 	);
 const result = {
 	model: basename(folder),
@@ -185,12 +199,14 @@ if (values.out) {
 	);
 	const series = (y: "bitsPerByte" | "agreement") =>
 		Object.fromEntries(
-			["layer", "gate", "confidence", "budget"].map((policy) => [
-				policy,
-				points
-					.filter((point) => point.policy === policy)
-					.map((point) => ({ x: point.macsPerToken / 1e6, y: point[y] })),
-			]),
+			["layer", "gate", "gate, catch-up", "confidence", "budget"].map(
+				(policy) => [
+					policy,
+					points
+						.filter((point) => point.policy === policy)
+						.map((point) => ({ x: point.macsPerToken / 1e6, y: point[y] })),
+				],
+			),
 		);
 	const common = {
 		subtitle: `${basename(folder)}, ${stories.length} stories of ${basename(path)}`,

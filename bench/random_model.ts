@@ -29,6 +29,7 @@ function shape(
 		vocabSize: 1024,
 		maxSeqLen: 512,
 		exits: [6, 12, 18, 24],
+		gateDim: 32,
 		weights: "ternary",
 		activationBits: 8,
 		hadamard: [],
@@ -41,7 +42,8 @@ function shape(
 
 /** The packed image of a ternary model of shape `config`. */
 export function randomImage(config: ModelConfig): Uint8Array<ArrayBuffer> {
-	const { dim, hiddenDim, nLayers, nHeads, nKvHeads, vocabSize } = config;
+	const { dim, hiddenDim, nLayers, nHeads, nKvHeads, vocabSize, gateDim } =
+		config;
 	const kvDim = (dim / nHeads) * nKvHeads;
 	const tensors = new Map<string, Tensor>();
 	const f32 = (name: string, shape: number[], value: () => number) => {
@@ -87,8 +89,12 @@ export function randomImage(config: ModelConfig): Uint8Array<ArrayBuffer> {
 	}
 	for (const depth of config.exits.slice(0, -1)) {
 		f32(`model.exits.${depth}.norm.weight`, [dim], () => 1);
-		f32(`model.exits.${depth}.gate.weight`, [1, dim], uniform);
-		f32(`model.exits.${depth}.gate.bias`, [1], uniform);
+		const gate = (part: string, shape: number[]) =>
+			f32(`model.exits.${depth}.gate.${part}`, shape, uniform);
+		gate("hidden.weight", [gateDim, dim]);
+		gate("hidden.bias", [gateDim]);
+		gate("out.weight", [1, gateDim]);
+		gate("out.bias", [1]);
 	}
 	f32("model.norm.weight", [dim], () => 1);
 	return packTensors(config, tensors);

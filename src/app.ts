@@ -11,7 +11,7 @@ import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import { type CompletionOptions, complete } from "./completion.ts";
 import type { Engine, GenerationSummary } from "./engine.ts";
 import { ApiError, toApiError } from "./error.ts";
-import type { ExitOptions } from "./exit.ts";
+import { ExitError, type ExitOptions } from "./exit.ts";
 import { type CompletionRequest, parseCompletionRequest } from "./request.ts";
 import { createSampler } from "./sampler.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -87,9 +87,7 @@ export function createApp<Bindings extends object>(
 					);
 				return request.stream
 					? streamCompletion(c, service, request)
-					: c.json(
-							await outliveRequest(c, fullCompletion(c, service, request)),
-						);
+					: outliveRequest(c, fullCompletion(c, service, request));
 			},
 		);
 }
@@ -113,7 +111,8 @@ async function readJson(c: Context): Promise<unknown> {
 	}
 }
 
-function begin(c: Context, service: Service, request: CompletionRequest) {
+/** A completion under way, and its first piece: a request that the engine refuses ends here. */
+async function begin(c: Context, service: Service, request: CompletionRequest) {
 	const options: CompletionOptions = {
 		maxTokens: request.max_tokens,
 		sample: createSampler({
@@ -125,7 +124,24 @@ function begin(c: Context, service: Service, request: CompletionRequest) {
 		stop: request.stop,
 		signal: c.req.raw.signal,
 	};
-	return complete(service.engine, service.tokenizer, request.prompt, options);
+	const pieces = complete(
+		service.engine,
+		service.tokenizer,
+		request.prompt,
+		options,
+	);
+	try {
+		return { pieces, result: await pieces.next() };
+	} catch (error) {
+		const { bitskip } = request;
+		if (
+			error instanceof ExitError &&
+			bitskip.exit === "budget" &&
+			bitskip.budget_ms !== undefined
+		)
+			throw toApiError(error, "budget_ms");
+		throw error;
+	}
 }
 
 function exitOptions(
@@ -150,21 +166,20 @@ async function fullCompletion(
 	service: Service,
 	request: CompletionRequest,
 ) {
-	const pieces = begin(c, service, request);
+	let { pieces, result } = await begin(c, service, request);
 	let text = "";
-	for (;;) {
-		const { value, done } = await pieces.next();
-		if (!done) {
-			text += value.text;
-			continue;
-		}
-		return {
-			...envelope(service),
-			choices: [choice(text, value.finishReason)],
-			usage: usage(value),
-			bitskip: extension(request, value),
-		};
+	while (!result.done) {
+		text += result.value.text;
+		result = await pieces.next();
 	}
+	const summary = result.value;
+	c.header("Server-Timing", serverTiming(summary));
+	return c.json({
+		...envelope(service),
+		choices: [choice(text, summary.finishReason)],
+		usage: usage(summary),
+		bitskip: extension(request, summary),
+	});
 }
 
 /**
@@ -185,9 +200,8 @@ async function streamCompletion(
 	service: Service,
 	request: CompletionRequest,
 ): Promise<Response> {
-	const pieces = begin(c, service, request);
 	// The first token is made before the headers are sent, so that a bad request still gets a status.
-	let result = await pieces.next();
+	let { pieces, result } = await begin(c, service, request);
 	const common = envelope(service);
 	const { promise: ended, resolve: end } = Promise.withResolvers<void>();
 	outliveRequest(c, ended);
@@ -259,4 +273,25 @@ function extension(request: CompletionRequest, summary: GenerationSummary) {
 		macs_full: summary.macsFull,
 		budget_exhausted: summary.budgetExhausted,
 	};
+}
+
+/**
+ * The work of a response in its own units, as metrics without a duration: what it took in milliseconds a
+ * Worker cannot know. A stream's headers leave before its work is done, and have none.
+ */
+function serverTiming({
+	macs,
+	macsFull,
+	promptTokens,
+	exitLayers,
+}: GenerationSummary): string {
+	const metrics = [
+		`macs;desc="${macs} multiply-accumulates"`,
+		`macs-full;desc="${macsFull} multiply-accumulates at full depth"`,
+		`prompt;desc="${promptTokens} tokens"`,
+		...Object.entries(exitLayers).map(
+			([layer, tokens]) => `layer-${layer};desc="${tokens} tokens"`,
+		),
+	];
+	return metrics.join(", ");
 }

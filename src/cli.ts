@@ -6,7 +6,7 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { parseArgs, styleText } from "node:util";
 import { complete } from "./completion.ts";
 import { createEngine, EngineError } from "./engine.ts";
 import { ExitError, type ExitOptions } from "./exit.ts";
@@ -16,9 +16,11 @@ import { createSampler } from "./sampler.ts";
 import { isKernel, KERNELS, ModelError } from "./wasm.ts";
 
 const USAGE = `Usage:
-  story [prompt]            writes a story, token by token
+  story [prompt]            writes a story, token by token; on a terminal coloured by the depth at which
+                            each left
     --layer N               leave the model at layer N: prompt and story at one depth
-    --gate P                leave where a gate is so sure of the last layer's answer: above 0, at most 1
+    --gate P                leave where a gate foretells that the exit and the last layer agree so far:
+                            above 0, at most 1
     --budget-macs N         spend at most N multiply-accumulates, the prompt's included
     --max-tokens N          default: until the story or the context ends
     --temperature T         default 0.8; 0 always takes the likeliest token
@@ -28,6 +30,9 @@ const USAGE = `Usage:
                             all write the same story
   pack <folder> <image>     packs a Hugging Face bitnet folder; its tokenizer goes beside the image
 `;
+
+/** Of tokens, from those that left first to those that left last. */
+const COLORS = ["red", "yellow", "green", "cyan"] as const;
 
 /** A mistake of the user's: shown without a stack trace. */
 class UsageError extends Error {}
@@ -86,6 +91,13 @@ async function story(args: string[]): Promise<void> {
 			: number("seed", 0, 2 ** 32 - 1);
 	const { model, tokenizer } = await loadStories({ kernel });
 	const { config } = model;
+	/** By depth; on a terminal only, and there as NO_COLOR and FORCE_COLOR say. */
+	const inColor = (text: string, layer = config.nLayers) => {
+		const exit = config.exits.indexOf(layer);
+		const shade = (exit + 1) / config.exits.length;
+		const color = COLORS[Math.ceil(shade * COLORS.length) - 1] ?? "reset";
+		return styleText(color, text);
+	};
 	const prompt = positionals.join(" ");
 	const begun = performance.now();
 	let firstToken = 0;
@@ -108,14 +120,15 @@ async function story(args: string[]): Promise<void> {
 			process.stdout.write(prompt);
 		}
 		if (!done) {
-			process.stdout.write(value.text);
+			process.stdout.write(inColor(value.text, value.exitLayer));
 			continue;
 		}
 		const ms = performance.now() - firstToken;
 		const rate = ((value.completionTokens - 1) / ms) * 1000;
 		const depths = Object.entries(value.exitLayers)
 			.map(
-				([layer, count]) => `${count} at layer ${layer} of ${config.nLayers}`,
+				([layer, count]) =>
+					`${count} at ${inColor(`layer ${layer}`, Number(layer))} of ${config.nLayers}`,
 			)
 			.join(", ");
 		process.stderr.write(

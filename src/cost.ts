@@ -21,8 +21,8 @@ export function keyValueMacs({ dim, nHeads, nKvHeads }: ModelConfig): number {
 }
 
 /** MACs of the gate of an exit. */
-export function gateMacs({ dim }: ModelConfig): number {
-	return dim;
+export function gateMacs({ dim, gateDim }: ModelConfig): number {
+	return dim * gateDim + gateDim;
 }
 
 /** MACs of the logits at any exit. */
@@ -44,4 +44,18 @@ export function tokenMacs(
 		depth * layerMacs(config, position) +
 		(cached - depth) * keyValueMacs(config)
 	);
+}
+
+/** tokenMacs of positions `from` to `to` - 1, which grow by equal steps. */
+export function tokensMacs(
+	config: ModelConfig,
+	from: number,
+	to: number,
+	depth: number,
+	cached = depth,
+): number {
+	if (to <= from) return 0;
+	const first = tokenMacs(config, from, depth, cached);
+	const last = tokenMacs(config, to - 1, depth, cached);
+	return ((to - from) * (first + last)) / 2;
 }

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { gateMacs, headMacs, tokenMacs } from "./cost.ts";
 import { createPolicy, type ExitOptions, type ExitPolicy } from "./exit.ts";
 import type { ModelConfig } from "./image.ts";
+import { Run } from "./run.ts";
 import type { Model } from "./wasm.ts";
 
 /** Picks the next token from logits, (vocabSize). May write into `logits`. */
@@ -134,84 +134,43 @@ async function* generate(
 	{ maxTokens, sample, signal }: GenerateOptions,
 ): TokenGenerator {
 	const { config } = model;
-	const { exits } = config;
-	const { promptExit } = policy;
-	/** Layers whose keys and values every token leaves behind. */
-	const cached = exits[promptExit] as number;
-	const summary: GenerationSummary = {
-		finishReason: "length",
-		budgetExhausted: false,
-		promptTokens: prompt.length,
-		completionTokens: 0,
-		exitLayers: {},
-		macs: 0,
-		macsFull: 0,
-	};
-	/**
-	 * Runs tokens at `position` and on to exit `limit`, or to one whose gate opens; returns the exit's
-	 * number. The layers skipped project their keys and values from the state that left.
-	 */
-	const forward = (
-		tokens: readonly number[],
-		position: number,
-		limit: number,
-	): number => {
-		const count = tokens.length;
-		tokens.forEach((token, slot) => {
-			model.embed(slot, token);
-		});
-		let exit = 0;
-		for (let l = 0; ; exit++) {
-			for (; l < (exits[exit] as number); l++)
-				model.layer(sequence, l, position, count);
-			if (exit === limit) break;
-			if (policy.leaves && count === 1 && position >= prompt.length) {
-				summary.macs += gateMacs(config);
-				if (policy.leaves(model.gate(exit, 0))) break;
-			}
-		}
-		const depth = exits[exit] as number;
-		if (policy.isMixed)
-			for (let l = depth; l < cached; l++)
-				model.keyValue(sequence, l, position, count);
-		for (let i = 0; i < count; i++) {
-			const kept = policy.isMixed ? cached : depth;
-			summary.macs += tokenMacs(config, position + i, depth, kept);
-			summary.macsFull += tokenMacs(config, position + i, config.nLayers);
-		}
-		return exit;
-	};
-
-	let slot = 0;
+	const run = new Run(model, sequence, policy);
 	for (let at = 0; at < prompt.length; at += model.maxBatch) {
 		if (at > 0) await turn();
 		signal?.throwIfAborted();
-		const batch = prompt.slice(at, at + model.maxBatch);
-		forward(batch, at, promptExit);
-		slot = batch.length - 1;
+		run.prompt(prompt.slice(at, at + model.maxBatch), at);
 	}
-	let exit = promptExit;
+	const exitLayers: Record<number, number> = {};
+	let completionTokens = 0;
+	const summary = (
+		finishReason: GenerationSummary["finishReason"],
+		budgetExhausted = false,
+	): GenerationSummary => ({
+		finishReason,
+		budgetExhausted,
+		promptTokens: prompt.length,
+		completionTokens,
+		exitLayers,
+		macs: run.macs,
+		macsFull: run.macsFull,
+	});
 	for (let position = prompt.length; ; position++) {
 		signal?.throwIfAborted();
-		const id = sample(model.head(exit, slot));
-		summary.macs += headMacs(config);
-		summary.macsFull += headMacs(config);
-		if (id === config.eosTokenId) return { ...summary, finishReason: "stop" };
-		summary.completionTokens++;
-		const exitLayer = exits[exit] as number;
-		summary.exitLayers[exitLayer] = (summary.exitLayers[exitLayer] ?? 0) + 1;
-		const stop = yield { id, exitLayer };
-		if (stop) return { ...summary, finishReason: "stop" };
+		const id = sample(run.logits());
+		if (id === config.eosTokenId) return summary("stop");
+		completionTokens++;
+		const exitLayer = config.exits[run.exit] as number;
+		exitLayers[exitLayer] = (exitLayers[exitLayer] ?? 0) + 1;
+		if (yield { id, exitLayer }) return summary("stop");
 		const wanted = Math.min(
-			maxTokens - summary.completionTokens,
+			maxTokens - completionTokens,
 			config.maxSeqLen - 1 - position,
 		);
-		if (wanted === 0) return summary;
-		const limit = policy.limit(position, summary.macs, wanted);
-		if (limit === undefined) return { ...summary, budgetExhausted: true };
-		if (summary.completionTokens % TOKENS_PER_TURN === 0) await turn();
-		exit = forward([id], position, limit);
-		slot = 0;
+		if (wanted === 0) return summary("length");
+		const limit = policy.limit(position, run.macs, wanted);
+		if (limit === undefined) return summary("length", true);
+		if (completionTokens % TOKENS_PER_TURN === 0) await turn();
+		run.token(id, position, limit);
 	}
 }
 

@@ -34,14 +34,17 @@ interface OpenAiError {
 	};
 }
 
-/** OpenAI's shape for whatever was thrown; what is not meant for clients becomes a plain 500. */
-export function toApiError(error: unknown): ApiError {
+/**
+ * OpenAI's shape for whatever was thrown; what is not meant for clients becomes a plain 500.
+ * @param exitParam what the client called the exit option that an ExitError complains of.
+ */
+export function toApiError(error: unknown, exitParam?: string): ApiError {
 	if (error instanceof ApiError) return error;
 	if (error instanceof EngineError)
 		return new ApiError(400, error.message, { param: error.param });
 	if (error instanceof ExitError)
 		return new ApiError(error.isBudgetTooSmall ? 422 : 400, error.message, {
-			param: `bitskip.${error.param}`,
+			param: `bitskip.${exitParam ?? error.param}`,
 			code: error.isBudgetTooSmall ? "budget_too_small" : null,
 		});
 	return new ApiError(500, "internal error");

@@ -19,6 +19,8 @@ export interface ModelConfig {
 	maxSeqLen: number;
 	/** Depths (in layers, ascending) after which a token may leave; the last is `nLayers`. */
 	exits: number[];
+	/** Hidden units of an exit's gate; 0 where the model has no gates. */
+	gateDim: number;
 	weights: "ternary" | "f32";
 	/** Bits of a quantised activation (8 or 4); 32 means not quantised. */
 	activationBits: 4 | 8 | 32;
@@ -35,7 +37,7 @@ export const HADAMARD_PLACES = ["qkv", "o", "gate_up", "down"] as const;
 export type HadamardPlace = (typeof HADAMARD_PLACES)[number];
 
 export const MAGIC = "BITSKIP\0";
-export const VERSION = 1;
+export const VERSION = 2;
 export const HEADER_SIZE = 256;
 export const MAX_EXITS = 32;
 
@@ -60,6 +62,7 @@ export const FIELDS = {
 	eosTokenId: 72,
 	nExits: 76,
 	exits: 80,
+	gateDim: 208,
 } as const;
 
 /** What each field may hold, for messages about those that do not. */
@@ -82,6 +85,7 @@ export const FIELD_RULES: Partial<Record<keyof typeof FIELDS, string>> = {
 	eosTokenId: "below vocabSize",
 	nExits: "1 to 32",
 	exits: "ascending depths, the last of them nLayers",
+	gateDim: "a multiple of 32, at most 1024; 0 for no gates",
 };
 
 /** The config in the header of `image`, whose magic and version the engine has verified. */
@@ -102,6 +106,7 @@ export function readConfig(image: Uint8Array): ModelConfig {
 		exits: Array.from({ length: u32("nExits") }, (_, i) =>
 			view.getUint32(FIELDS.exits + 4 * i, true),
 		),
+		gateDim: u32("gateDim"),
 		weights: u32("weights") === 0 ? "ternary" : "f32",
 		activationBits: u32("activationBits") as ModelConfig["activationBits"],
 		hadamard: HADAMARD_PLACES.filter((_, i) => u32("hadamard") & (1 << i)),
@@ -140,6 +145,7 @@ export function writeConfig(image: Uint8Array, config: ModelConfig): void {
 	u32("bosTokenId", config.bosTokenId);
 	u32("eosTokenId", config.eosTokenId);
 	u32("nExits", config.exits.length);
+	u32("gateDim", config.gateDim);
 	config.exits.forEach((depth, i) => {
 		view.setUint32(FIELDS.exits + 4 * i, depth, true);
 	});

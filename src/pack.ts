@@ -40,6 +40,7 @@ const HuggingFaceConfig = z.object({
 	bitskip: z
 		.object({
 			exits: z.array(z.int().positive()).min(1).max(MAX_EXITS),
+			gate_dim: z.int().nonnegative().default(0),
 			activation_bits: z.literal([4, 8, 32]),
 			hadamard: z.array(z.enum(HADAMARD_PLACES)),
 		})
@@ -67,6 +68,7 @@ export function parseHuggingFaceConfig(json: unknown): ModelConfig {
 		vocabSize: c.vocab_size,
 		maxSeqLen: c.max_position_embeddings,
 		exits,
+		gateDim: c.bitskip?.gate_dim ?? 0,
 		weights,
 		activationBits:
 			c.bitskip?.activation_bits ?? (weights === "ternary" ? 8 : 32),
@@ -101,7 +103,8 @@ export function packTensors(
 ): Uint8Array<ArrayBuffer> {
 	const tensors = new Tensors(byName);
 	const image = new ImageWriter();
-	const { dim, hiddenDim, nLayers, nHeads, nKvHeads, vocabSize } = config;
+	const { dim, hiddenDim, nLayers, nHeads, nKvHeads, vocabSize, gateDim } =
+		config;
 	const kvDim = (dim / nHeads) * nKvHeads;
 	const matrices = config.weights === "ternary" ? ternaryMatrices : f32Matrices;
 
@@ -142,19 +145,19 @@ export function packTensors(
 		image.append(matrices(tensors, down, hiddenDim));
 	}
 	for (const depth of config.exits) {
-		const isLast = depth === nLayers;
 		const exit = `model.exits.${depth}`;
-		image.append(
-			tensors.f32(isLast ? "model.norm.weight" : `${exit}.norm.weight`, [dim]),
-		);
-		image.append(
-			isLast
-				? new Float32Array(dim)
-				: tensors.f32(`${exit}.gate.weight`, [1, dim]),
-		);
-		image.append(
-			isLast ? new Float32Array(1) : tensors.f32(`${exit}.gate.bias`, [1]),
-		);
+		if (depth === nLayers) {
+			image.append(tensors.f32("model.norm.weight", [dim]));
+			continue;
+		}
+		image.append(tensors.f32(`${exit}.norm.weight`, [dim]));
+		if (gateDim === 0) continue;
+		const gate = (part: string, shape: number[]) =>
+			tensors.f32(`${exit}.gate.${part}`, shape);
+		image.append(tileF32(gate("hidden.weight", [gateDim, dim]), dim));
+		image.append(gate("hidden.bias", [gateDim]));
+		image.append(gate("out.weight", [1, gateDim]));
+		image.append(gate("out.bias", [1]));
 	}
 	return image.finish(config);
 }

@@ -44,6 +44,7 @@ const CompletionRequest = z.object({
 			z.strictObject({
 				exit: z.literal("gate"),
 				threshold: z.number().gt(0).max(1),
+				skipped: z.enum(["propagate", "catch-up"]).default("propagate"),
 			}),
 			z
 				.strictObject({

@@ -15,7 +15,7 @@ import {
 	VERSION,
 } from "./image.ts";
 
-export const ABI_VERSION = 2;
+export const ABI_VERSION = 3;
 
 type Exports = {
 	memory: WebAssembly.Memory;
@@ -25,6 +25,7 @@ type Exports = {
 	setKernel(kernel: number): number;
 	faultOffset(): number;
 	maxBatch(): number;
+	hidden(): number;
 	logits(): number;
 	embed(slot: number, token: number): number;
 	layer(sequence: number, l: number, position: number, count: number): number;
@@ -95,13 +96,18 @@ export interface Model {
 	readonly maxBatch: number;
 	/** Bytes of the module's memory: image, keys and values, scratch. It does not grow. */
 	readonly memoryBytes: number;
+	/** The batch's rows, (maxBatch, dim), on which `layer` works: a view on the module's memory. */
+	readonly hidden: Float32Array;
 	/** Row `slot` of the batch becomes the embedding of `token`. */
 	embed(slot: number, token: number): void;
 	/** Runs layer `l` for rows 0 to count - 1, which are tokens at `position` and on. */
 	layer(sequence: number, l: number, position: number, count: number): void;
 	/** Stores layer `l`'s keys and values of tokens that left before it; their rows stay as they are. */
 	keyValue(sequence: number, l: number, position: number, count: number): void;
-	/** The logit of "exit number `exit` would say what the last layer says", for row `slot`. */
+	/**
+	 * The logit of how far the next token's probabilities at exit number `exit`, not the last, overlap the
+	 * last layer's, as the model foretells it, for row `slot`. @throws ModelError where there is no gate.
+	 */
 	gate(exit: number, slot: number): number;
 	/** The logits, (vocabSize), of row `slot` at exit number `exit`: a view, valid until the next call. */
 	head(exit: number, slot: number): Float32Array;
@@ -141,6 +147,7 @@ export function loadModel(
 	check(status);
 
 	const config = readConfig(image);
+	const maxBatch = wasm.maxBatch();
 	const logits = new Float32Array(
 		wasm.memory.buffer,
 		wasm.logits() >>> 0,
@@ -156,7 +163,12 @@ export function loadModel(
 			check(wasm.setKernel(KERNELS.indexOf(chosen)));
 			kernel = chosen;
 		},
-		maxBatch: wasm.maxBatch(),
+		maxBatch,
+		hidden: new Float32Array(
+			wasm.memory.buffer,
+			wasm.hidden() >>> 0,
+			maxBatch * config.dim,
+		),
 		memoryBytes: wasm.memory.buffer.byteLength,
 		embed: (slot, token) => check(wasm.embed(slot, token)),
 		layer: (sequence, l, position, count) =>
@@ -165,7 +177,8 @@ export function loadModel(
 			check(wasm.keyValue(sequence, l, position, count)),
 		gate(exit, slot) {
 			const logit = wasm.gate(exit, slot);
-			if (Number.isNaN(logit)) throw new ModelError(MESSAGES[12] as string, 12);
+			if (Number.isNaN(logit))
+				throw new ModelError(`no gate at exit ${exit}, or no row ${slot}`, 12);
 			return logit;
 		},
 		head(exit, slot) {

@@ -175,7 +175,11 @@ describe("POST /v1/completions", () => {
 	it.each([
 		[
 			{ exit: "gate", threshold: 0.9 },
-			{ exit: "gate", threshold: 0.9 },
+			{ exit: "gate", threshold: 0.9, skipped: "propagate" },
+		],
+		[
+			{ exit: "gate", threshold: 0.9, skipped: "catch-up" },
+			{ exit: "gate", threshold: 0.9, skipped: "catch-up" },
 		],
 		[
 			{ exit: "budget", budget_macs: 5e6 },
@@ -200,17 +204,31 @@ describe("POST /v1/completions", () => {
 		});
 	});
 
-	it("answers 422 when the prompt does not fit the budget", async () => {
-		engine.generate = () => {
-			throw new ExitError("too little", "budget_macs", true);
-		};
-		const response = await post({});
-		expect(response.status).toBe(422);
-		expect((await response.json()).error).toMatchObject({
-			message: "too little",
-			param: "bitskip.budget_macs",
-			code: "budget_too_small",
-		});
+	it.each(["budget_macs", "budget_ms"])(
+		"answers 422 when the prompt does not fit the budget, and names %s",
+		async (param) => {
+			engine.generate = () => {
+				throw new ExitError("too little", "budget_macs", true);
+			};
+			const bitskip = { exit: "budget", [param]: 1 };
+			for (const stream of [false, true]) {
+				const response = await post({ bitskip, stream });
+				expect(response.status).toBe(422);
+				expect((await response.json()).error).toMatchObject({
+					message: "too little",
+					param: `bitskip.${param}`,
+					code: "budget_too_small",
+				});
+			}
+		},
+	);
+
+	it("states its work in Server-Timing, in its units and without durations", async () => {
+		const { headers } = await post({ max_tokens: 2 });
+		expect(headers.get("server-timing")).toBe(
+			'macs;desc="100 multiply-accumulates", macs-full;desc="200 multiply-accumulates at full depth", ' +
+				'prompt;desc="1 tokens", layer-4;desc="2 tokens"',
+		);
 	});
 
 	it("refuses budget_ms where it is not calibrated", async () => {

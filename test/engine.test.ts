@@ -7,6 +7,7 @@ import {
 	keyValueMacs,
 	layerMacs,
 	tokenMacs,
+	tokensMacs,
 } from "../src/cost.ts";
 import {
 	createEngine,
@@ -16,7 +17,7 @@ import {
 import { argmax } from "../src/sampler.ts";
 import { buildOf, KERNELS, loadModel, type Model } from "../src/wasm.ts";
 import { packVectors, readGolden, SYSTEMS } from "./support/files.ts";
-import { expectGolden, run } from "./support/golden.ts";
+import { expectGolden, run, runMixed } from "./support/golden.ts";
 
 async function collect(
 	model: Model,
@@ -43,9 +44,12 @@ describe.each(KERNELS)("engine, %s kernel", (kernel) => {
 			kernel,
 		});
 
-	it.each(SYSTEMS)("%s: PyTorch's logits and gates at every exit", (system) => {
-		expectGolden(load(system), readGolden(system));
-	});
+	it.each(SYSTEMS)(
+		"%s: PyTorch's logits and gates at every exit, and of mixed depths",
+		(system) => {
+			expectGolden(load(system), readGolden(system));
+		},
+	);
 
 	it.each(SYSTEMS)("%s: a batch gives the bits of single tokens", (system) => {
 		const { ids } = readGolden(system);
@@ -150,6 +154,30 @@ describe.each(KERNELS)("engine, %s kernel", (kernel) => {
 		},
 	);
 
+	it.each(SYSTEMS)(
+		"%s: with catch-up, each token sees the full model's keys and values",
+		(system) => {
+			const model = load(system);
+			const { exits, vocabSize } = model.config;
+			const { ids, depths } = readGolden(system);
+			// So long that those who wait fill more than a batch; only the last takes them all along.
+			const late = depths.map((_, i) => (i === ids.length - 1 ? 4 : 1));
+			const full = run(model, ids).logits;
+			for (const leave of [depths, late]) {
+				const { logits, macs } = runMixed(model, ids, leave, "catch-up");
+				leave.forEach((depth, i) => {
+					const row = exits.indexOf(depth) * ids.length + i;
+					expect(logits.slice(i * vocabSize, (i + 1) * vocabSize)).toEqual(
+						full.slice(row * vocabSize, (row + 1) * vocabSize),
+					);
+				});
+				const deepest = leave.lastIndexOf(4);
+				const caughtUp = tokensMacs(model.config, 0, deepest + 1, 4);
+				expect(macs).toBeGreaterThan(caughtUp);
+			}
+		},
+	);
+
 	it("a gate that must be certain never opens, one that need not be always does", async () => {
 		const model = load("v1");
 		const prompt = readGolden("v1").ids.slice(0, 9);
@@ -204,7 +232,11 @@ describe.each(KERNELS)("engine, %s kernel", (kernel) => {
 				.map((layer) => ({ exit: "layer", layer }) as const),
 			fc
 				.double({ min: 0.01, max: 1, noNaN: true })
-				.map((threshold) => ({ exit: "gate", threshold }) as const),
+				.chain((threshold) =>
+					fc
+						.constantFrom("propagate", "catch-up")
+						.map((skipped) => ({ exit: "gate", threshold, skipped }) as const),
+				),
 			fc
 				.double({ min: 0.01, max: 50, noNaN: true })
 				.map(

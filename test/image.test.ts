@@ -1,6 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { modules } from "#modules";
+import { createEngine } from "../src/engine.ts";
+import type { ExitOptions } from "../src/exit.ts";
 import { FIELDS, HEADER_SIZE, readConfig } from "../src/image.ts";
 import {
 	pack,
@@ -43,12 +45,33 @@ describe("pack", () => {
 		const read = parseHuggingFaceConfig(plain);
 		expect(read).toMatchObject({
 			exits: [4],
+			gateDim: 0,
 			activationBits: 8,
 			hadamard: [],
 		});
 		expect(
 			loadModel(modules.strict, pack(plain, safetensors)).config.exits,
 		).toEqual([4]);
+	});
+
+	it("takes exits without gates, which then cannot be asked for", async () => {
+		const { bitskip, ...rest } = config();
+		const { gate_dim: _, ...entry } = bitskip;
+		const model = loadModel(
+			modules.strict,
+			pack({ ...rest, bitskip: entry }, safetensors),
+		);
+		expect(() => model.gate(0, 0)).toThrow(/no gate/);
+		const options = { maxTokens: 8, sample: () => 5 };
+		const start = (exit: ExitOptions) =>
+			createEngine(model)
+				.generate([1], { ...options, exit })
+				.next();
+		await expect(start({ exit: "gate", threshold: 0.5 })).rejects.toThrow(
+			/exits have no gates/,
+		);
+		const budget = { exit: "budget", budgetMacs: 1e6 } as const;
+		expect((await start(budget)).done).toBe(false);
 	});
 
 	it("puts every code where the layout says", () => {
@@ -191,7 +214,7 @@ describe.each(["strict", "relaxed"] as const)(
 		});
 
 		it.each([
-			["version", 2, 2, /version 1/],
+			["version", 1, 2, /version 2/],
 			["dim", 60, 3, /dim is 60, and must be a multiple of 64/],
 			["hiddenDim", 0, 3, /hiddenDim is 0/],
 			["nLayers", 1 << 20, 3, /nLayers is 1048576/],
@@ -206,6 +229,7 @@ describe.each(["strict", "relaxed"] as const)(
 			["bosTokenId", 70, 3, /bosTokenId is 70/],
 			["nExits", 0, 3, /nExits is 0/],
 			["exits", 4, 3, /exits is 4/],
+			["gateDim", 33, 3, /gateDim is 33, and must be a multiple of 32/],
 			["size", 64, 4, /size/],
 			["checksum", 1, 5, /checksum/],
 		] as const)(
@@ -257,7 +281,8 @@ describe.each(["strict", "relaxed"] as const)(
 				/a batch has/,
 			);
 			expect(() => model.head(3, 0)).toThrow(/no such exit/);
-			expect(() => model.gate(3, 0)).toThrow(/no such exit/);
+			expect(() => model.gate(2, 0)).toThrow(/no gate at exit 2/);
+			expect(() => model.gate(0, model.maxBatch)).toThrow(/no row/);
 		});
 
 		it("answers every call before an image is loaded with a status", () => {

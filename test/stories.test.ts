@@ -20,7 +20,7 @@ describe.each(KERNELS)("the shipped model, %s kernel", (kernel) => {
 		{ kernel },
 	);
 
-	it("has PyTorch's logits and gates at every exit", () => {
+	it("has PyTorch's logits and gates at every exit, and of mixed depths", () => {
 		expectGolden(model, readGolden("stories"));
 	});
 

@@ -57,8 +57,12 @@ def huggingface_tensors(model: BitSkip) -> dict[str, Tensor]:
             tensors[f"{prefix}.{part}.weight"] = getattr(model, name)[layer]
     for e, depth in enumerate(c.exits[:-1]):
         tensors[f"model.exits.{depth}.norm.weight"] = model.exit_norm[e]
-        tensors[f"model.exits.{depth}.gate.weight"] = model.gate_weight[e].view(1, -1)
-        tensors[f"model.exits.{depth}.gate.bias"] = model.gate_bias[e].view(1)
+        if c.gate_dim:
+            gate = f"model.exits.{depth}.gate"
+            tensors[f"{gate}.hidden.weight"] = model.gate_hidden[e]
+            tensors[f"{gate}.hidden.bias"] = model.gate_hidden_bias[e]
+            tensors[f"{gate}.out.weight"] = model.gate_out[e].view(1, -1)
+            tensors[f"{gate}.out.bias"] = model.gate_out_bias[e].view(1)
     tensors["model.norm.weight"] = model.exit_norm[-1]
     return {name: tensor.detach() for name, tensor in tensors.items()}
 
@@ -84,6 +88,7 @@ def huggingface_config(c: Config) -> dict:
         "eos_token_id": 0,
         "bitskip": {
             "exits": list(c.exits),
+            "gate_dim": c.gate_dim,
             "activation_bits": c.activation_bits,
             "hadamard": list(c.hadamard),
         },

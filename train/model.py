@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import fused
 
 MATRICES = ("wq", "wk", "wv", "wo", "w_gate", "w_up", "w_down")
+GATES = ("gate_hidden", "gate_hidden_bias", "gate_out", "gate_out_bias")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Config:
     vocab_size: int = 1024
     max_seq_len: int = 512
     exits: tuple[int, ...] = (6, 12, 18, 24)
+    gate_dim: int = 32  # hidden units of an exit's gate, a multiple of 32; 0: no gates
     weights: str = "ternary"  # or "f32"
     activation_bits: int = 8  # 8 or 4; 32 leaves activations alone
     hadamard: tuple[str, ...] = ()  # inputs to transform: "qkv", "o", "gate_up", "down"
@@ -200,8 +202,11 @@ class BitSkip(nn.Module):
         self.attn_sub_norm, self.ffn_sub_norm = gain(c.dim), gain(c.hidden_dim)
         # One norm for each exit, the last layer's included; one gate for each but the last.
         self.exit_norm = nn.Parameter(torch.ones(len(c.exits), c.dim))
-        self.gate_weight = nn.Parameter(torch.zeros(len(c.exits) - 1, c.dim))
-        self.gate_bias = nn.Parameter(torch.zeros(len(c.exits) - 1))
+        n_gates = len(c.exits) - 1
+        self.gate_hidden = nn.Parameter(torch.randn(n_gates, c.gate_dim, c.dim) * c.dim**-0.5)
+        self.gate_hidden_bias = nn.Parameter(torch.zeros(n_gates, c.gate_dim))
+        self.gate_out = nn.Parameter(torch.zeros(n_gates, c.gate_dim))
+        self.gate_out_bias = nn.Parameter(torch.zeros(n_gates))
         half = c.head_dim // 2
         angle = torch.outer(
             torch.arange(c.max_seq_len).double(),
@@ -269,14 +274,21 @@ class BitSkip(nn.Module):
         x = self.linear_input(x, self.ffn_sub_norm[i], "down")
         return h + self.linear(x, [w["w_down"][i]], "down")
 
-    def hidden_states(self, ids: Tensor, w: dict[str, Tensor], keep: list[bool]) -> list[Tensor]:
-        """The residual stream (B, T, D) at each exit; layer i is left out where not keep[i]."""
+    def hidden_states(
+        self, ids: Tensor, w: dict[str, Tensor], keep: list[bool], depth: Tensor | None = None
+    ) -> list[Tensor]:
+        """The residual stream (B, T, D) at each exit; layer i is left out where not keep[i].
+
+        With `depth` (B, T) a token's stream stays as it is after so many layers: deeper ones see it
+        by its keys and values only, as in an engine whose tokens leave early.
+        """
         stacks = {name: w[name].unbind(0) for name in MATRICES}
         h = F.embedding(ids, w["embedding"])
         states = []
         for i in range(self.config.n_layers):
             if keep[i]:
-                h = self.layer(h, i, stacks)
+                deeper = self.layer(h, i, stacks)
+                h = deeper if depth is None else torch.where(depth[..., None] > i, deeper, h)
             if i + 1 in self.config.exits:
                 states.append(h)
         return states
@@ -286,8 +298,9 @@ class BitSkip(nn.Module):
         return rmsnorm(h, self.exit_norm[exit], self.config.norm_eps)
 
     def gate(self, state: Tensor, exit: int) -> Tensor:
-        """The logit (B, T) of: this exit's top token is the last layer's."""
-        return state @ self.gate_weight[exit] + self.gate_bias[exit]
+        """The logit (B, T) of the overlap of this exit's and the last layer's probabilities."""
+        hidden = F.relu(F.linear(state, self.gate_hidden[exit], self.gate_hidden_bias[exit]))
+        return hidden @ self.gate_out[exit] + self.gate_out_bias[exit]
 
     def head(self, state: Tensor, embedding: Tensor) -> Tensor:
         """Logits (B, T, V). The head's activations have 8 bits in every quantised system."""

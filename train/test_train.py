@@ -5,6 +5,7 @@ import contextlib
 import io
 import itertools
 import json
+import math
 import pathlib
 import random
 import tempfile
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 import tokenizer
 import train
 from data import END, pack
-from model import BitSkip, Config
+from model import GATES, BitSkip, Config
 
 TINY = {
     "dim": 64,
@@ -45,11 +46,28 @@ class Loss(unittest.TestCase):
         rows = torch.randint(0, 50, (3, 33))
         early, last = model(rows[:, :-1])
         next_token = [F.cross_entropy(x.flatten(0, 1), rows[:, 1:].flatten()) for x in (early, last)]
-        gate = 0.5**0.5  # BCE of an untrained gate, whose logit is 0, is ln 2
-        gate = F.binary_cross_entropy_with_logits(torch.zeros(1), torch.full((1,), gate))
+        gate = math.log(2)  # the cross-entropy of an untrained gate, whose logit is 0
         recipe = train.Recipe(layer_drop=0.0, exit_weight=0.5, exit_distill=0.0)
         loss = train.loss_of(model, rows, random.Random(1), recipe)
         torch.testing.assert_close(loss, next_token[1] + 0.5 * next_token[0] + gate)
+
+
+class MixedDepths(unittest.TestCase):
+    def test_a_token_stays_as_it_is_behind_its_depth_and_others_see_what_it_left(self):
+        torch.manual_seed(1)
+        model = BitSkip(Config(**{**TINY, "n_layers": 3, "exits": [1, 3]}, vocab_size=50)).eval()
+        ids, keep, w = torch.randint(0, 50, (1, 9)), [True] * 3, model.quantized()
+        first, full = model.hidden_states(ids, w, keep)
+        depth = torch.full((1, 9), 3)
+        torch.testing.assert_close(model.hidden_states(ids, w, keep, depth)[1], full)
+        depth[0, 4] = 1
+        mixed = model.hidden_states(ids, w, keep, depth)[1]
+        torch.testing.assert_close(mixed[0, :4], full[0, :4])
+        torch.testing.assert_close(mixed[0, 4], first[0, 4])
+        for position in range(5, 9):
+            self.assertGreater((mixed[0, position] - full[0, position]).abs().max(), 1e-3)
+        recipe = train.Recipe(layer_drop=0.0, mixed_depths=1.0)
+        train.loss_of(model, ids, random.Random(1), recipe).backward()
 
 
 class Rows(unittest.TestCase):
@@ -88,6 +106,7 @@ class Smoke(unittest.TestCase):
                 checkpoint_steps=10,
                 workers=1,
                 init=None,
+                gates_only=False,
             )
             with contextlib.redirect_stdout(io.StringIO()):
                 train.train(args)
@@ -99,6 +118,14 @@ class Smoke(unittest.TestCase):
             self.assertLess(log[2]["loss"], log[1]["loss"])
             bpb = log[2]["valid_bits_per_byte"]
             self.assertEqual(list(bpb), ["1", "2"])
+
+            args.init, args.out = path / "run/checkpoint.pt", path / "gates"
+            args.gates_only, args.tokens = True, 20 * 256
+            with contextlib.redirect_stdout(io.StringIO()):
+                train.train(args)
+            before, after = (torch.load(path / run / "checkpoint.pt")["model"] for run in ("run", "gates"))
+            changed = {name for name in before if not torch.equal(before[name], after[name])}
+            self.assertEqual(changed, set(GATES))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import pathlib
 import random
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from data import END, Batches, evaluation_rows, load
-from model import MATRICES, BitSkip, Config
+from model import GATES, MATRICES, BitSkip, Config
 from muon import Muon
 from tokenizer import Tokenizer
 
@@ -42,8 +42,10 @@ class Recipe:
     vector_lr: float = 0.004  # AdamW's, for the embedding, norms and gates
     warmup: float = 0.01  # of the run, then the rate falls on a line to zero
     layer_drop: float = 0.1  # the last layer's drop probability
-    exit_weight: float = 1.0  # of all early exits' loss, which they share by depth
+    exit_weight: float = 1.0  # of all early exits' loss together
+    exit_power: float = 1.0  # an exit's share of it goes with depth ** exit_power
     exit_distill: float = 0.5  # of an exit's target: the last layer's probabilities, not the token
+    mixed_depths: float = 0.0  # of the micro-batches: each token leaves at an exit drawn for it
 
 
 def drop_probability(recipe: Recipe, layer: int, n_layers: int) -> float:
@@ -52,30 +54,59 @@ def drop_probability(recipe: Recipe, layer: int, n_layers: int) -> float:
 
 
 def loss_of(model: BitSkip, rows: Tensor, draw: random.Random, recipe: Recipe) -> Tensor:
-    """The loss to minimise on rows (B, T + 1): position t predicts token t + 1 at every exit."""
+    """The loss to minimise on rows (B, T + 1): position t predicts token t + 1 at every exit.
+
+    With mixed depths a token has no loss behind the exit it takes, and no last layer to learn from.
+    """
     c = model.config
     ids, targets = rows[:, :-1], rows[:, 1:].flatten()
     keep = [draw.random() >= drop_probability(recipe, i, c.n_layers) for i in range(c.n_layers)]
+    depth = None
+    if recipe.mixed_depths and draw.random() < recipe.mixed_depths:
+        generator = torch.Generator().manual_seed(draw.getrandbits(63))
+        drawn = torch.randint(len(c.exits), ids.shape, generator=generator)
+        depth = torch.tensor(c.exits)[drawn]
     w = model.quantized()
-    states = model.hidden_states(ids, w, keep)
-    logits = model.head(model.exit_state(states[-1], len(c.exits) - 1), w["embedding"]).flatten(0, 1)
-    loss = F.cross_entropy(logits, targets)
+    states = model.hidden_states(ids, w, keep, depth)
+
+    states = [model.exit_state(h, exit) for exit, h in enumerate(states)]
+    logits = model.head(states[-1], w["embedding"]).flatten(0, 1)
+    if depth is not None:
+        reached = depth.flatten() == c.n_layers
+        loss = F.cross_entropy(logits[reached], targets[reached])
+    else:
+        loss = F.cross_entropy(logits, targets)
     if not recipe.exit_weight:
         return loss
-    top, probabilities = logits.argmax(-1), logits.detach().softmax(-1)
-    for exit, depth in enumerate(c.exits[:-1]):
-        share = depth / sum(c.exits[:-1])
-        state = model.exit_state(states[exit], exit)
-        exit_logits = model.head(state, w["embedding"]).flatten(0, 1)
+    probabilities = logits.detach().softmax(-1)
+    shares = [d**recipe.exit_power for d in c.exits[:-1]]
+    for exit, share in enumerate(shares):
+        exit_logits = model.head(states[exit], w["embedding"]).flatten(0, 1)
+        weight = recipe.exit_weight * share / sum(shares)
+        if depth is not None:
+            reached = depth.flatten() >= c.exits[exit]
+            loss = loss + weight * F.cross_entropy(exit_logits[reached], targets[reached])
+            continue
         exit_loss = (1 - recipe.exit_distill) * F.cross_entropy(exit_logits, targets)
         if recipe.exit_distill:
             exit_loss = exit_loss + recipe.exit_distill * F.cross_entropy(exit_logits, probabilities)
-        # The gate learns from this, but must not shape what it looks at.
-        gate = model.gate(state.detach(), exit).flatten()
-        agrees = (exit_logits.argmax(-1) == top).float()
-        gate_loss = F.binary_cross_entropy_with_logits(gate, agrees)
-        loss = loss + recipe.exit_weight * share * exit_loss + gate_loss
+        loss = loss + weight * exit_loss
+        if c.gate_dim:
+            # The gate must not shape what it looks at.
+            gate = model.gate(states[exit].detach(), exit).flatten()
+            loss = loss + gate_loss(gate, exit_logits, probabilities)
     return loss
+
+
+def gate_loss(gate: Tensor, exit_logits: Tensor, probabilities: Tensor) -> Tensor:
+    """How badly `gate` (N logits) foretells the overlap of the exit's and the last layer's
+    probabilities (N, V).
+
+    The overlap, the sum of the smaller of each two, is how often a token drawn here can be made the
+    one drawn there (Leviathan et al., 2023).
+    """
+    overlap = torch.minimum(exit_logits.detach().softmax(-1), probabilities).sum(-1).clamp_(0, 1)
+    return F.binary_cross_entropy_with_logits(gate, overlap)
 
 
 def token_sizes(tokenizer: Tokenizer) -> Tensor:
@@ -109,7 +140,7 @@ def bits_per_byte(
 
 def average_gradients(model: BitSkip, count: int) -> None:
     """Sums gradients over the workers and divides by `count` micro-batches."""
-    parameters = list(model.parameters())
+    parameters = [p for p in model.parameters() if p.requires_grad]
     flat = torch.cat(
         [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
     )
@@ -120,11 +151,30 @@ def average_gradients(model: BitSkip, count: int) -> None:
         p.grad = grad.view_as(p)
 
 
-def set_rates(optimizers: list, recipe: Recipe, progress: float) -> None:
+def optimizers_of(model: BitSkip, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """For all parameters that have gradients; a group's `peak_lr` is its highest rate."""
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    matrices = [p for name, p in trained.items() if name in MATRICES]
+    vectors = [p for name, p in trained.items() if name not in MATRICES]
+    group = {"params": vectors, "peak_lr": recipe.vector_lr}
+    optimizers = [torch.optim.AdamW([group], betas=(0.9, 0.95), weight_decay=0.0)]
+    if matrices:
+        optimizers.append(Muon([{"params": matrices, "peak_lr": recipe.matrix_lr}]))
+    return optimizers
+
+
+def set_rates(optimizers: list[torch.optim.Optimizer], recipe: Recipe, progress: float) -> None:
     rate = min(progress / recipe.warmup, (1 - progress) / (1 - recipe.warmup))
-    for optimizer, lr in zip(optimizers, (recipe.matrix_lr, recipe.vector_lr), strict=True):
+    for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = lr * rate
+            group["lr"] = group["peak_lr"] * rate
+
+
+def load_weights(model: BitSkip, weights: dict[str, Tensor], without_gates: bool) -> None:
+    if without_gates:
+        gates = {name: p for name, p in model.state_dict().items() if name in GATES}
+        weights = {name: p for name, p in weights.items() if not name.startswith("gate_")} | gates
+    model.load_state_dict(weights)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -141,12 +191,12 @@ def train(args: argparse.Namespace) -> None:
     torch.manual_seed(recipe.seed)
     model = BitSkip(config)
     if args.init:
-        model.load_state_dict(torch.load(args.init)["model"])
-    vectors = [p for name, p in model.named_parameters() if name not in MATRICES]
-    optimizers = [
-        Muon([getattr(model, name) for name in MATRICES]),
-        torch.optim.AdamW(vectors, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
+        load_weights(model, torch.load(args.init)["model"], args.gates_only)
+    if args.gates_only:
+        recipe = replace(recipe, layer_drop=0.0, mixed_depths=0.0)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in GATES)
+    optimizers = optimizers_of(model, recipe)
     stories = load(args.train, tokenizer)
     valid = evaluation_rows(load(args.valid, tokenizer)[: args.valid_stories], config.max_seq_len)
     token_bytes = token_sizes(tokenizer)
@@ -220,6 +270,9 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="folder for checkpoint.pt and log.jsonl")
     parser.add_argument("--tokens", type=float, required=True, help="token positions to train on")
     parser.add_argument("--init", help="checkpoint whose weights to begin with")
+    parser.add_argument(
+        "--gates-only", action="store_true", help="fit new gates to --init, which stays as it is"
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--valid-stories", type=int, default=100)
     parser.add_argument("--checkpoint-steps", type=int, default=100)

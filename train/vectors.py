@@ -4,8 +4,8 @@
     python3 vectors.py --out ../test/vectors --stories runs/v1/checkpoint.pt --tokenizer tokenizer.json
 
 For each model a folder: the model itself (the stories' excepted, which is in models/) and
-golden.safetensors with `ids` (T), `logits` (exits, T, V) and `gates` (exits - 1, T), by PyTorch's
-fake-quantised forward pass in float32. Where they come from stands in golden.json; for the stories
+golden.safetensors with `ids` (T), `logits` (exits, T, V), `gates` (exits - 1, T), and `mixed` (T, V) of
+tokens that leave at `depths` (T), by PyTorch's fake-quantised forward pass in float32. Where they come from stands in golden.json; for the stories
 also how the model, always taking the likeliest token, goes on from `prompt`.
 """
 
@@ -18,7 +18,7 @@ import torch
 
 import fused
 from export import export, load_checkpoint, write_safetensors
-from model import BitSkip, Config
+from model import GATES, BitSkip, Config
 from tokenizer import Tokenizer
 
 SMALL = {
@@ -46,14 +46,14 @@ def random_model(config: Config, seed: int) -> BitSkip:
         for name, parameter in model.named_parameters():
             if "norm" in name:
                 parameter.uniform_(0.5, 1.5)
-            elif "gate_" in name and name != "w_gate":
+            elif name in GATES:
                 parameter.normal_()
     return model
 
 
 @torch.no_grad()
-def forward(model: BitSkip, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (exits, T, V) and gates (exits - 1, T) for ids (T)."""
+def forward(model: BitSkip, ids: torch.Tensor, depths: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The golden tensors for ids (T) and depths (T)."""
     c = model.eval().config
     w = model.quantized()
     logits, gates = [], []
@@ -62,33 +62,44 @@ def forward(model: BitSkip, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
         logits.append(model.head(state, w["embedding"]))
         if e < len(c.exits) - 1:
             gates.append(model.gate(state, e))
-    return torch.cat(logits), torch.cat(gates)
+    states = model.hidden_states(ids[None], w, [True] * c.n_layers, depths[None])
+    mixed = torch.zeros(len(ids), c.vocab_size, dtype=states[0].dtype)
+    for e, h in enumerate(states):
+        leaves = depths == c.exits[e]
+        mixed[leaves] = model.head(model.exit_state(h, e), w["embedding"])[0, leaves]
+    return {"logits": torch.cat(logits), "gates": torch.cat(gates), "mixed": mixed}
 
 
-def is_stable(model: BitSkip, ids: torch.Tensor) -> bool:
+def difference(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The largest of each row of logits."""
+    return torch.cat([(a[n] - b[n]).abs().amax(-1).flatten() for n in ("logits", "mixed")])
+
+
+def is_stable(model: BitSkip, ids: torch.Tensor, depths: torch.Tensor) -> bool:
     """Whether noise of 3e-7 moves no activation over a rounding boundary.
 
     Such a move is no error, but hides errors. It is common: with 4 bits many values lie on a boundary
     exactly, and an early one reaches all later positions by way of keys and values.
     """
-    logits, _ = forward(copy.deepcopy(model).double(), ids)
+    exact = forward(copy.deepcopy(model).double(), ids, depths)
     for jitter in range(JITTERS):
         noisy = copy.deepcopy(model)
         for name, parameter in noisy.named_parameters():
             if jitter and "norm" in name:
                 parameter.data *= 1 + 3e-7 * torch.randn_like(parameter)
-        if (forward(noisy, ids)[0] - logits).abs().max() > 1e-4:
+        if difference(forward(noisy, ids, depths), exact).max() > 1e-4:
             return False
     return True
 
 
-def write_golden(model: BitSkip, ids: torch.Tensor, out: pathlib.Path, about: dict) -> None:
+def write_golden(
+    model: BitSkip, ids: torch.Tensor, depths: torch.Tensor, out: pathlib.Path, about: dict
+) -> None:
     """Also says how far PyTorch's own float32 is from its float64: what rounding alone does."""
     out.mkdir(parents=True, exist_ok=True)
-    logits, gates = forward(model, ids)
-    exact, _ = forward(copy.deepcopy(model).double(), ids)
-    differences = (logits - exact).abs().amax(-1).flatten()
-    tensors = {"ids": ids.float(), "logits": logits, "gates": gates}
+    golden = forward(model, ids, depths)
+    differences = difference(golden, forward(copy.deepcopy(model).double(), ids, depths))
+    tensors = {"ids": ids.float(), "depths": depths.float(), **golden}
     write_safetensors(out / "golden.safetensors", tensors)
     provenance = {
         "by": "train/vectors.py",
@@ -115,6 +126,12 @@ def greedy(model: BitSkip, ids: list[int], count: int) -> list[int]:
     return made
 
 
+def draw_depths(model: BitSkip, count: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    exits = model.config.exits
+    return torch.tensor(exits)[torch.randint(len(exits), (count,), generator=generator)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", required=True, type=pathlib.Path)
@@ -132,7 +149,7 @@ def main() -> None:
             "story": tokenizer.decode_bytes(story).decode(),
         }
         ids = torch.tensor([0, *tokenizer.encode(PROMPT), *story])
-        write_golden(model, ids, args.out / "stories", about)
+        write_golden(model, ids, draw_depths(model, len(ids)), args.out / "stories", about)
         return
     for name in SYSTEMS:
         path = pathlib.Path(__file__).with_name("configs") / f"{name}.json"
@@ -140,12 +157,13 @@ def main() -> None:
         for seed in range(1, 500):
             model = random_model(Config(**SMALL, **settings["model"]), seed)
             ids = torch.randint(0, SMALL["vocab_size"], (TOKENS,))
-            if is_stable(model, ids):
+            depths = draw_depths(model, TOKENS)
+            if is_stable(model, ids, depths):
                 break
         else:
             raise SystemExit(f"{path.stem}: no stable model found")
         print(f"{path.stem}: seed {seed}")
-        write_golden(model, ids, args.out / path.stem, {"weights": f"random, seed {seed}"})
+        write_golden(model, ids, depths, args.out / path.stem, {"weights": f"random, seed {seed}"})
         export(model, args.out / path.stem)
 
 

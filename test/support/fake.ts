@@ -22,6 +22,7 @@ export function fakeEngine(
 			vocabSize: 1024,
 			maxSeqLen: 512,
 			exits: [1, 3, 4],
+			gateDim: 32,
 			weights: "ternary",
 			activationBits: 8,
 			hadamard: [],

@@ -38,6 +38,10 @@ export interface Golden {
 	logits: Float32Array;
 	/** (exits - 1, T) */
 	gates: Float32Array;
+	/** (T), where tokens leave in `mixed` */
+	depths: number[];
+	/** (T, V), by the rule `propagate` */
+	mixed: Float32Array;
 	/** The largest difference between PyTorch's own logits in float32 and in float64. */
 	float32AgainstFloat64: number;
 }
@@ -55,6 +59,8 @@ export function readGolden(model: System | "stories"): Golden {
 		ids: Array.from(read("ids")),
 		logits: read("logits"),
 		gates: read("gates"),
+		depths: Array.from(read("depths")),
+		mixed: read("mixed"),
 		float32AgainstFloat64: about.float32_against_float64.largest,
 	};
 }

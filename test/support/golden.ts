@@ -1,4 +1,6 @@
 import { expect } from "vitest";
+import type { SkippedLayers } from "../../src/exit.ts";
+import { Run } from "../../src/run.ts";
 import type { Model } from "../../src/wasm.ts";
 import type { Golden } from "./files.ts";
 
@@ -26,6 +28,27 @@ export function run(model: Model, ids: number[], batch = 1, sequence = 0) {
 	return { logits, gates };
 }
 
+/** Logits (T, V) of tokens of which each leaves at a depth of its own, flat. */
+export function runMixed(
+	model: Model,
+	ids: number[],
+	depths: number[],
+	skipped: SkippedLayers,
+) {
+	const { exits, vocabSize } = model.config;
+	const logits = new Float32Array(ids.length * vocabSize);
+	const promptExit = exits.length - 1;
+	const limit = () => promptExit;
+	const [firstGate, gateLogit] = [promptExit, Infinity];
+	const policy = { promptExit, skipped, limit, firstGate, gateLogit };
+	const run = new Run(model, 0, policy);
+	ids.forEach((id, position) => {
+		run.token(id, position, exits.indexOf(depths[position] as number));
+		logits.set(run.logits(), position * vocabSize);
+	});
+	return { logits, macs: run.macs };
+}
+
 /**
  * Compares all exits' logits and gates with PyTorch's. Sums run in another order, which moves a
  * logit by some 1e-6: the floor of the bound. Now and then that moves an activation over a rounding
@@ -37,6 +60,8 @@ export function expectGolden(model: Model, golden: Golden): void {
 	const bound = Math.max(1e-4, 2 * golden.float32AgainstFloat64);
 	expect(largestDifference(got.logits, golden.logits)).toBeLessThan(bound);
 	expect(largestDifference(got.gates, golden.gates)).toBeLessThan(bound);
+	const mixed = runMixed(model, golden.ids, golden.depths, "propagate");
+	expect(largestDifference(mixed.logits, golden.mixed)).toBeLessThan(bound);
 }
 
 function largestDifference(got: Float32Array, expected: Float32Array): number {
