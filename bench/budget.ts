@@ -10,7 +10,6 @@
  * request. The last line is JSON.
  */
 
-import { readdir, readFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { unstable_readConfig } from "wrangler";
@@ -21,6 +20,7 @@ import { loadStories } from "../src/node.ts";
 import { createSampler } from "../src/sampler.ts";
 import type { Kernel } from "../src/wasm.ts";
 import { median } from "./measure.ts";
+import { cpuMs, findWorkerd } from "./workerd.ts";
 
 const PROMPTS = [
 	"Once upon a time",
@@ -93,37 +93,6 @@ const inWorkerd =
 			exitLayers: bitskip.exit_layers,
 		};
 	};
-
-/** CPU time of all threads of a process so far: Linux's schedstat, in nanoseconds there. */
-async function cpuMs(pid: number): Promise<number> {
-	let ms = 0;
-	for (const thread of await readdir(`/proc/${pid}/task`)) {
-		const line = await readFile(
-			`/proc/${pid}/task/${thread}/schedstat`,
-			"utf8",
-		);
-		ms += Number(line.split(" ")[0]) / 1e6;
-	}
-	return ms;
-}
-
-/** The workerd that a descendant of this process is, if /proc knows. */
-async function findWorkerd(): Promise<number | undefined> {
-	const parents = new Map<number, number>();
-	const workerds: number[] = [];
-	for (const name of await readdir("/proc").catch(() => [])) {
-		const stat = await readFile(`/proc/${name}/stat`, "utf8").catch(() => "");
-		const [, pid, command, parent] =
-			/^(\d+) \((.*)\) \S (\d+)/.exec(stat) ?? [];
-		parents.set(Number(pid), Number(parent));
-		if (command === "workerd") workerds.push(Number(pid));
-	}
-	return workerds.find((pid) => {
-		for (let at: number | undefined = pid; at; at = parents.get(at))
-			if (at === process.pid) return true;
-		return false;
-	});
-}
 
 const runs: Record<string, Run> = { "node, engine": inNode };
 const workerd = await findWorkerd();

@@ -26,6 +26,8 @@ export interface Bindings {
 
 const MODEL_ID = "bitskip-stories";
 
+/** Requests that compute side by side; each has 1.8 MB of keys and values, of an isolate's 128. */
+const SEQUENCES = 16;
 /** One model an isolate, loaded by the first request that needs it. */
 let service: Service | undefined;
 
@@ -49,7 +51,7 @@ async function getService({
 			loadModel(
 				buildOf(KERNEL) === "strict" ? strict : relaxed,
 				new Uint8Array(image),
-				{ kernel: KERNEL },
+				{ kernel: KERNEL, sequences: SEQUENCES },
 			),
 		),
 		tokenizer: createTokenizer(tokenizer),
