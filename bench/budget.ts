@@ -102,7 +102,8 @@ else console.log("no /proc here: workerd's CPU time is not known");
 const outcomes = new Map<string, Outcome[]>();
 for (let i = -WARM_UP; i < requests; i++) {
 	const seed = i + WARM_UP;
-	const prompt = PROMPTS[seed % PROMPTS.length] as string;
+	// The number in front leaves nothing to reuse of an earlier request's keys and values.
+	const prompt = `${seed}. ${PROMPTS[seed % PROMPTS.length]}`;
 	for (const maxTokens of MAX_TOKENS)
 		for (const [name, run] of Object.entries(runs)) {
 			const outcome = await run(prompt, maxTokens, seed);

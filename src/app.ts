@@ -257,11 +257,16 @@ function choice(text: string, finishReason: "stop" | "length" | null) {
 	return { index: 0, text, logprobs: null, finish_reason: finishReason };
 }
 
-function usage({ promptTokens, completionTokens }: GenerationSummary) {
+function usage({
+	promptTokens,
+	cachedTokens,
+	completionTokens,
+}: GenerationSummary) {
 	return {
 		prompt_tokens: promptTokens,
 		completion_tokens: completionTokens,
 		total_tokens: promptTokens + completionTokens,
+		prompt_tokens_details: { cached_tokens: cachedTokens },
 	};
 }
 

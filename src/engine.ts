@@ -7,6 +7,7 @@
 import { createPolicy, type ExitOptions, type ExitPolicy } from "./exit.ts";
 import type { ModelConfig } from "./image.ts";
 import { Run } from "./run.ts";
+import { SequencePool } from "./sequences.ts";
 import type { Model } from "./wasm.ts";
 
 /** Picks the next token from logits, (vocabSize). May write into `logits`. */
@@ -20,6 +21,13 @@ export interface GenerateOptions {
 	exit?: ExitOptions;
 	/** Aborting ends the generator with the signal's reason at the next token. */
 	signal?: AbortSignal;
+	/**
+	 * Requests reuse keys and values of earlier ones that begin with the same tokens, if these had the same
+	 * scope. Default: one scope for all who name none.
+	 */
+	scope?: string;
+	/** Called once when the generator ends, in whatever way, if it had begun to compute. */
+	onEnd?: (spent: Spent) => void;
 }
 
 export interface GeneratedToken {
@@ -28,19 +36,25 @@ export interface GeneratedToken {
 	exitLayer: number;
 }
 
-export interface GenerationSummary {
+/** What a generation has taken. */
+export interface Spent {
+	promptTokens: number;
+	/** Of these, tokens whose keys and values were there from earlier requests. */
+	cachedTokens: number;
+	completionTokens: number;
+	/** Generated tokens by the depth at which they left. */
+	exitLayers: Record<number, number>;
+	/** Multiply-accumulates computed: the prompt's included, those of cached tokens not. */
+	macs: number;
+	/** What the same tokens would have cost at full depth, nothing cached. */
+	macsFull: number;
+}
+
+export interface GenerationSummary extends Spent {
 	/** `stop`: the model ended its text. `length`: maxTokens, the context or the budget is used up. */
 	finishReason: "stop" | "length";
 	/** Whether the budget ended it. */
 	budgetExhausted: boolean;
-	promptTokens: number;
-	completionTokens: number;
-	/** Generated tokens by the depth at which they left. */
-	exitLayers: Record<number, number>;
-	/** Multiply-accumulates spent, prompt included. */
-	macs: number;
-	/** What the same tokens would have cost at full depth. */
-	macsFull: number;
 }
 
 /** A request the engine refuses; `param` names the argument at fault. */
@@ -73,8 +87,6 @@ export type TokenGenerator = AsyncGenerator<
 
 /** Between so many tokens the engine lets others run: a token takes a fraction of a millisecond. */
 const TOKENS_PER_TURN = 32;
-/** How often those who wait for a sequence look again. */
-const WAIT_MS = 2;
 
 export function createEngine(model: Model): Engine {
 	const { config } = model;
@@ -89,11 +101,30 @@ export function createEngine(model: Model): Engine {
 				prompt.length,
 				options.maxTokens,
 			);
-			const sequence = await pool.take(options.signal);
+			const { sequence, reused } = await pool.take(
+				prompt,
+				config.exits[policy.promptExit] as number,
+				options.scope,
+				options.signal,
+			);
+			const run = new Run(model, sequence, policy);
+			const spent: Spent = {
+				promptTokens: prompt.length,
+				cachedTokens: reused,
+				completionTokens: 0,
+				exitLayers: {},
+				macs: 0,
+				macsFull: 0,
+			};
+			const update = () =>
+				Object.assign(spent, { macs: run.macs, macsFull: run.macsFull });
 			try {
-				return yield* generate(model, sequence, policy, prompt, options);
+				run.reuse(reused);
+				const end = yield* generate(model, run, policy, prompt, spent, options);
+				return { ...update(), ...end };
 			} finally {
 				pool.giveBack(sequence);
+				options.onEnd?.(update());
 			}
 		},
 	};
@@ -126,50 +157,45 @@ function validate(
 		);
 }
 
+/** Counts tokens in `spent`; MACs are counted by `run`. */
 async function* generate(
 	model: Model,
-	sequence: number,
+	run: Run,
 	policy: ExitPolicy,
 	prompt: readonly number[],
+	spent: Spent,
 	{ maxTokens, sample, signal }: GenerateOptions,
-): TokenGenerator {
+): AsyncGenerator<
+	GeneratedToken,
+	Omit<GenerationSummary, keyof Spent>,
+	boolean | undefined
+> {
 	const { config } = model;
-	const run = new Run(model, sequence, policy);
-	for (let at = 0; at < prompt.length; at += model.maxBatch) {
-		if (at > 0) await turn();
+	const end = (
+		finishReason: GenerationSummary["finishReason"],
+		budgetExhausted = false,
+	) => ({ finishReason, budgetExhausted });
+	for (let at = spent.cachedTokens; at < prompt.length; at += model.maxBatch) {
+		if (at > spent.cachedTokens) await turn();
 		signal?.throwIfAborted();
 		run.prompt(prompt.slice(at, at + model.maxBatch), at);
 	}
-	const exitLayers: Record<number, number> = {};
-	let completionTokens = 0;
-	const summary = (
-		finishReason: GenerationSummary["finishReason"],
-		budgetExhausted = false,
-	): GenerationSummary => ({
-		finishReason,
-		budgetExhausted,
-		promptTokens: prompt.length,
-		completionTokens,
-		exitLayers,
-		macs: run.macs,
-		macsFull: run.macsFull,
-	});
 	for (let position = prompt.length; ; position++) {
 		signal?.throwIfAborted();
 		const id = sample(run.logits());
-		if (id === config.eosTokenId) return summary("stop");
-		completionTokens++;
+		if (id === config.eosTokenId) return end("stop");
+		spent.completionTokens++;
 		const exitLayer = config.exits[run.exit] as number;
-		exitLayers[exitLayer] = (exitLayers[exitLayer] ?? 0) + 1;
-		if (yield { id, exitLayer }) return summary("stop");
+		spent.exitLayers[exitLayer] = (spent.exitLayers[exitLayer] ?? 0) + 1;
+		if (yield { id, exitLayer }) return end("stop");
 		const wanted = Math.min(
-			maxTokens - completionTokens,
+			maxTokens - spent.completionTokens,
 			config.maxSeqLen - 1 - position,
 		);
-		if (wanted === 0) return summary("length");
-		const limit = policy.limit(position, run.macs, wanted);
-		if (limit === undefined) return summary("length", true);
-		if (completionTokens % TOKENS_PER_TURN === 0) await turn();
+		if (wanted === 0) return end("length");
+		const limit = policy.limit(position, run.macs + run.macsReused, wanted);
+		if (limit === undefined) return end("length", true);
+		if (spent.completionTokens % TOKENS_PER_TURN === 0) await turn();
 		run.token(id, position, limit);
 	}
 }
@@ -178,39 +204,4 @@ async function* generate(
 function turn(): Promise<void> {
 	const later = globalThis.setImmediate ?? setTimeout;
 	return new Promise((resolve) => later(resolve));
-}
-
-/**
- * Hands out the numbers of sequences; who finds none waits in line. Waiting is done by a timer of
- * one's own, not by a promise that whoever gives back resolves: a Worker cancels a request that
- * waits for nothing but another request.
- */
-class SequencePool {
-	readonly #free: number[];
-	readonly #line: object[] = [];
-
-	constructor(count: number) {
-		this.#free = Array.from({ length: count }, (_, i) => count - 1 - i);
-	}
-
-	async take(signal?: AbortSignal): Promise<number> {
-		const ticket = {};
-		this.#line.push(ticket);
-		try {
-			for (;;) {
-				signal?.throwIfAborted();
-				if (this.#line[0] === ticket) {
-					const sequence = this.#free.pop();
-					if (sequence !== undefined) return sequence;
-				}
-				await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
-			}
-		} finally {
-			this.#line.splice(this.#line.indexOf(ticket), 1);
-		}
-	}
-
-	giveBack(sequence: number): void {
-		this.#free.push(sequence);
-	}
 }

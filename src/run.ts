@@ -7,6 +7,7 @@
 
 import { gateMacs, headMacs, tokenMacs, tokensMacs } from "./cost.ts";
 import type { ExitPolicy } from "./exit.ts";
+import type { Sequence } from "./sequences.ts";
 import type { Model } from "./wasm.ts";
 
 /** A token that left the model and may have to go on later. */
@@ -18,25 +19,34 @@ interface Pending {
 }
 
 export class Run {
-	/** Multiply-accumulates spent so far. */
+	/** Multiply-accumulates computed so far. */
 	macs = 0;
-	/** What the same tokens would have cost at full depth. */
+	/** What tokens that need not run would have taken: plans count them as spent, or they would differ. */
+	macsReused = 0;
+	/** What all tokens would have cost at full depth. */
 	macsFull = 0;
 	/** The number of the exit at which the last token left. */
 	exit: number;
 	readonly #model: Model;
-	readonly #sequence: number;
+	readonly #sequence: Sequence;
 	readonly #policy: ExitPolicy;
 	/** The last token's row. */
 	#slot = 0;
 	/** Of ascending positions, the last of them the last token's, and of exits that do not ascend. */
 	#pending: Pending[] = [];
 
-	constructor(model: Model, sequence: number, policy: ExitPolicy) {
+	constructor(model: Model, sequence: Sequence, policy: ExitPolicy) {
 		this.#model = model;
 		this.#sequence = sequence;
 		this.#policy = policy;
 		this.exit = policy.promptExit;
+	}
+
+	/** Takes the prompt's first `count` tokens as run to its exit, as the sequence holds them. */
+	reuse(count: number): void {
+		const { config } = this.#model;
+		this.macsReused = tokensMacs(config, 0, count, this.#depth(this.exit));
+		this.macsFull = tokensMacs(config, 0, count, config.nLayers);
 	}
 
 	/** Runs a piece of the prompt, at most maxBatch tokens at `position` and on, to the prompt's exit. */
@@ -72,6 +82,7 @@ export class Run {
 
 	#embed(tokens: readonly number[], position: number): void {
 		const { config } = this.#model;
+		this.#sequence.write(tokens, position);
 		tokens.forEach((token, slot) => {
 			this.#model.embed(slot, token);
 		});
@@ -82,7 +93,8 @@ export class Run {
 	/** Runs layers `from` to `to` - 1 for rows 0 to count - 1. */
 	#layers(from: number, to: number, position: number, count: number): void {
 		for (let l = from; l < to; l++)
-			this.#model.layer(this.#sequence, l, position, count);
+			this.#model.layer(this.#sequence.number, l, position, count);
+		this.#sequence.ran(position, count, to);
 		const { config } = this.#model;
 		this.macs += tokensMacs(config, position, position + count, to - from);
 	}
@@ -101,7 +113,7 @@ export class Run {
 			this.#depth(exit),
 		) as [number, number];
 		for (let l = from; l < to; l++)
-			this.#model.keyValue(this.#sequence, l, position, 1);
+			this.#model.keyValue(this.#sequence.number, l, position, 1);
 		this.macs += tokenMacs(this.#model.config, position, 0, to - from);
 	}
 

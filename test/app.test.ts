@@ -56,6 +56,7 @@ describe("POST /v1/completions", () => {
 				prompt_tokens: tokenizer.encode("Once").length + 1,
 				completion_tokens: tokens,
 				total_tokens: tokenizer.encode("Once").length + 1 + tokens,
+				prompt_tokens_details: { cached_tokens: 0 },
 			},
 			bitskip: {
 				policy: "full",

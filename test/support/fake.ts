@@ -31,12 +31,13 @@ export function fakeEngine(
 			bosTokenId: 0,
 			eosTokenId: 0,
 		},
-		async *generate(prompt, { maxTokens, signal }): TokenGenerator {
+		async *generate(prompt, { maxTokens, signal, onEnd }): TokenGenerator {
 			onPrompt(prompt);
 			engine.open++;
 			const summary = {
 				budgetExhausted: false,
 				promptTokens: prompt.length,
+				cachedTokens: 0,
 				completionTokens: 0,
 				exitLayers: {} as Record<number, number>,
 				macs: 100,
@@ -55,6 +56,7 @@ export function fakeEngine(
 				return { ...summary, finishReason };
 			} finally {
 				engine.open--;
+				onEnd?.(summary);
 			}
 		},
 	};

@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import type { SkippedLayers } from "../../src/exit.ts";
 import { Run } from "../../src/run.ts";
+import { Sequence } from "../../src/sequences.ts";
 import type { Model } from "../../src/wasm.ts";
 import type { Golden } from "./files.ts";
 
@@ -41,7 +42,7 @@ export function runMixed(
 	const limit = () => promptExit;
 	const [firstGate, gateLogit] = [promptExit, Infinity];
 	const policy = { promptExit, skipped, limit, firstGate, gateLogit };
-	const run = new Run(model, 0, policy);
+	const run = new Run(model, new Sequence(0), policy);
 	ids.forEach((id, position) => {
 		run.token(id, position, exits.indexOf(depths[position] as number));
 		logits.set(run.logits(), position * vocabSize);
