@@ -20,16 +20,19 @@ export interface CompletionOptions extends GenerateOptions {
 }
 
 /**
- * Continues `prompt`, one piece a token.
+ * Continues `prompt`, text or token ids, one piece a token.
  * @throws what Engine.generate does.
  */
 export async function* complete(
 	engine: Engine,
 	tokenizer: Tokenizer,
-	prompt: string,
+	prompt: string | readonly number[],
 	{ stop = [], ...options }: CompletionOptions,
 ): AsyncGenerator<TextPiece, GenerationSummary> {
-	const ids = [engine.config.bosTokenId, ...tokenizer.encode(prompt)];
+	const ids = [
+		engine.config.bosTokenId,
+		...(typeof prompt === "string" ? tokenizer.encode(prompt) : prompt),
+	];
 	const decoder = tokenizer.decoder();
 	const matcher = new StopMatcher(stop);
 	const tokens = engine.generate(ids, options);

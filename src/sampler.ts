@@ -11,23 +11,77 @@ export interface SamplerOptions {
 	temperature: number;
 	/** Picks among the likeliest tokens that together have this probability (nucleus sampling). */
 	topP: number;
+	/** Picks among so many of the likeliest tokens; 0, the default: among all. */
+	topK?: number;
+	/** Picks among tokens that have at least this share of the likeliest one's probability. Default 0. */
+	minP?: number;
+	/** Taken from the logit of each token that was picked before. Default 0. */
+	presencePenalty?: number;
+	/** Taken from a token's logit for each time that it was picked before. Default 0. */
+	frequencyPenalty?: number;
 	/** The same seed picks the same tokens. Any integer; only its low 32 bits count. */
 	seed: number;
 }
 
-/** Nucleus sampling after Holtzman et al. (2020), by a seeded generator of its own. */
+/**
+ * A sampler for one completion; it remembers what it has picked. The stages are those of OpenAI's API and,
+ * for top-k and min-p, of Hugging Face's: penalties, temperature, top-k, top-p (Holtzman et al., 2020) of
+ * what is left, min-p (Nguyen et al., 2024).
+ */
 export function createSampler({
 	temperature,
 	topP,
+	topK = 0,
+	minP = 0,
+	presencePenalty = 0,
+	frequencyPenalty = 0,
 	seed,
 }: SamplerOptions): Sample {
-	if (temperature === 0) return argmax;
 	const random = createRandom(seed);
-	return (logits) => {
+	const picked = new Map<number, number>();
+	const hasPenalty = presencePenalty !== 0 || frequencyPenalty !== 0;
+	const pickFrom = (logits: Float32Array): number => {
+		if (temperature === 0) return argmax(logits);
 		softmax(logits, temperature);
-		return topP < 1
-			? sampleTop(logits, topP, random())
+		return topP < 1 || topK > 0 || minP > 0
+			? sampleTop(logits, { topK, topP, minP }, random())
 			: sampleAll(logits, random());
+	};
+	if (!hasPenalty) return pickFrom;
+	return (logits) => {
+		for (const [token, count] of picked) {
+			const penalty = presencePenalty + count * frequencyPenalty;
+			logits[token] = (logits[token] as number) - penalty;
+		}
+		const token = pickFrom(logits);
+		picked.set(token, (picked.get(token) ?? 0) + 1);
+		return token;
+	};
+}
+
+/** A token's natural log-probability, and those of the likeliest ones, the likeliest first. */
+export interface LogProbabilities {
+	chosen: number;
+	top: { token: number; logprob: number }[];
+}
+
+/** Log-probabilities of the model itself, before any sampler: of `token` and of the `count` likeliest. */
+export function logProbabilities(
+	logits: Float32Array,
+	token: number,
+	count: number,
+): LogProbabilities {
+	const peak = logits[argmax(logits)] as number;
+	let total = 0;
+	for (const logit of logits) total += Math.exp(logit - peak);
+	const offset = peak + Math.log(total);
+	const logprob = (id: number) => (logits[id] as number) - offset;
+	return {
+		chosen: logprob(token),
+		top: largest(logits, count).map((id) => ({
+			token: id,
+			logprob: logprob(id),
+		})),
 	};
 }
 
@@ -52,27 +106,51 @@ function sampleAll(weights: Float32Array, random: number): number {
 	return pick(weights.keys(), weights, total * random);
 }
 
+/** Of weights of which the largest is 1. */
 function sampleTop(
 	weights: Float32Array,
-	topP: number,
+	{ topK, topP, minP }: { topK: number; topP: number; minP: number },
 	random: number,
 ): number {
+	const isCut = topK > 0 && topK < weights.length;
+	let order: number[];
 	let total = 0;
-	for (const weight of weights) total += weight;
-	// All tokens below this together cannot have the rest of the probability, so few are sorted. The
-	// largest weight is 1.
-	const cutoff = Math.min(1, ((1 - topP) * total) / (weights.length - 1));
-	const candidates: number[] = [];
-	for (let i = 0; i < weights.length; i++)
-		if ((weights[i] as number) >= cutoff) candidates.push(i);
-	const order = candidates.sort(
-		(a, b) => (weights[b] as number) - (weights[a] as number) || a - b,
-	);
+	if (isCut) {
+		order = largest(weights, topK);
+		for (const token of order) total += weights[token] as number;
+	} else {
+		for (const weight of weights) total += weight;
+		// All tokens below this together cannot have the rest of the probability, so few are sorted.
+		const cutoff = ((1 - topP) * total) / (weights.length - 1);
+		order = heaviest(weights, Math.min(1, Math.max(cutoff, minP)));
+	}
 	let kept = 0;
 	let mass = 0;
-	while (kept < order.length && mass < topP * total)
-		mass += weights[order[kept++] as number] as number;
+	while (kept < order.length && mass < topP * total) {
+		const weight = weights[order[kept] as number] as number;
+		if (weight < minP) break;
+		mass += weight;
+		kept++;
+	}
 	return pick(order.slice(0, Math.max(kept, 1)), weights, mass * random);
+}
+
+/** The `count` largest, the largest first; of equals, the first. */
+function largest(values: Float32Array, count: number): number[] {
+	if (count === 0) return [];
+	const sorted = values.slice().sort();
+	const least = sorted[Math.max(values.length - count, 0)] as number;
+	return heaviest(values, least).slice(0, count);
+}
+
+/** All from `cutoff` on, the largest first; of equals, the first. */
+function heaviest(values: Float32Array, cutoff: number): number[] {
+	const tokens: number[] = [];
+	for (let i = 0; i < values.length; i++)
+		if ((values[i] as number) >= cutoff) tokens.push(i);
+	return tokens.sort(
+		(a, b) => (values[b] as number) - (values[a] as number) || a - b,
+	);
 }
 
 /** The token at which the running sum of weights passes `threshold`. */

@@ -9,6 +9,8 @@ import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 export interface Tokenizer {
 	/** Token ids of `text`. The text of special tokens is treated as plain text. */
 	encode(text: string): number[];
+	/** The bytes that a token stands for: none for special tokens, undefined where there is no such token. */
+	bytes(id: number): Uint8Array | undefined;
 	/** A streaming decoder: feed ids one at a time, get text as soon as it is whole UTF-8. */
 	decoder(): StreamingDecoder;
 }
@@ -38,6 +40,7 @@ export function createTokenizer(tokenizerJson: string): Tokenizer {
 	const bytes = tokenBytes(json);
 	return {
 		encode: (text) => library.encode(text.toWellFormed()).ids,
+		bytes: (id) => bytes[id],
 		decoder() {
 			const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 			return {

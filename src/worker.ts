@@ -6,7 +6,8 @@
 
 import relaxed from "../build/relaxed.wasm";
 import strict from "../build/strict.wasm";
-import { createApp, type Service } from "./app.ts";
+import { createApp } from "./app.ts";
+import type { Service } from "./choice.ts";
 import { createEngine } from "./engine.ts";
 import { createTokenizer } from "./tokenizer.ts";
 import { buildOf, type Kernel, loadModel } from "./wasm.ts";

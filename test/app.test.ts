@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { createApp, type Service } from "../src/app.ts";
+import { createApp } from "../src/app.ts";
+import type { Service } from "../src/choice.ts";
 import { EngineError } from "../src/engine.ts";
 import { ExitError } from "../src/exit.ts";
 import { createTokenizer } from "../src/tokenizer.ts";
