@@ -36,7 +36,20 @@ const projects: TestProjectConfiguration[] = [
 	},
 	{
 		...shared("workerd"),
-		plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
+		plugins: [
+			cloudflareTest({
+				wrangler: { configPath: "./wrangler.toml" },
+				miniflare: {
+					bindings: { ENVIRONMENT: "development" },
+					ratelimits: {
+						TWO_A_MINUTE: {
+							namespace_id: "1",
+							simple: { limit: 2, period: 60 },
+						},
+					},
+				},
+			}),
+		],
 		test: {
 			name: "workerd",
 			testTimeout,
@@ -46,4 +59,5 @@ const projects: TestProjectConfiguration[] = [
 	},
 ];
 
-export default defineConfig({ test: { projects } });
+// The endpoint logs each request: shown where a test fails.
+export default defineConfig({ test: { projects, silent: "passed-only" } });

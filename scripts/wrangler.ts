@@ -33,6 +33,7 @@ export async function startWorker({
 			"node_modules/wrangler/bin/wrangler.js",
 			"dev",
 			...["--config", config, "--port", String(port)],
+			...["--var", "ENVIRONMENT:development"],
 		],
 		{
 			env: {

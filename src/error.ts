@@ -12,7 +12,7 @@ import { ExitError } from "./exit.ts";
 export class ApiError extends HTTPException {
 	readonly body: OpenAiError;
 	constructor(
-		status: 400 | 404 | 405 | 413 | 422 | 500,
+		status: 400 | 401 | 404 | 405 | 413 | 422 | 429 | 500 | 503,
 		message: string,
 		{
 			param = null,
@@ -20,7 +20,12 @@ export class ApiError extends HTTPException {
 		}: { param?: string | null; code?: string | null } = {},
 	) {
 		super(status, { message });
-		const type = status < 500 ? "invalid_request_error" : "server_error";
+		const type =
+			status === 429
+				? "requests"
+				: status < 500
+					? "invalid_request_error"
+					: "server_error";
 		this.body = { error: { message, type, param, code } };
 	}
 }

@@ -9,6 +9,8 @@ import strict from "../build/strict.wasm";
 import { createApp } from "./app.ts";
 import type { Service } from "./choice.ts";
 import { createEngine } from "./engine.ts";
+import { type Metered, operate } from "./operations/operate.ts";
+import type { OperationsBindings } from "./operations/settings.ts";
 import { createTokenizer } from "./tokenizer.ts";
 import { buildOf, type Kernel, loadModel } from "./wasm.ts";
 
@@ -16,7 +18,7 @@ interface Assets {
 	fetch(url: string): Promise<Response>;
 }
 
-export interface Bindings {
+export interface Bindings extends OperationsBindings {
 	/** Holds stories.bitskip and stories.tokenizer.json; no request reaches it but through this Worker. */
 	ASSETS: Assets;
 	/** What the matrix products use; wrangler.toml says which is best where. */
@@ -68,4 +70,9 @@ async function fetchAsset(assets: Assets, name: string): Promise<Response> {
 	return response;
 }
 
-export default createApp<Bindings>(getService);
+const endpoint = createApp<Bindings & Metered>(async (env) => {
+	const service = await getService(env);
+	return { ...service, engine: env.METER(service.engine) };
+});
+
+export default operate<Bindings>(endpoint);
