@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { modules } from "#modules";
-import { createApp, type Service } from "../src/app.ts";
+import { createApp } from "../src/app.ts";
+import type { Service } from "../src/choice.ts";
 import { createEngine, type Engine } from "../src/engine.ts";
 import type { ExitOptions } from "../src/exit.ts";
 import { Account } from "../src/operations/account.ts";
