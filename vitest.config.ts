@@ -44,6 +44,14 @@ const projects: TestProjectConfiguration[] = [
 			provide: { files },
 		},
 	},
+	{
+		test: {
+			name: "chromium",
+			testTimeout,
+			hookTimeout: 60_000,
+			include: ["test/browser/*.test.ts"],
+		},
+	},
 ];
 
 export default defineConfig({ test: { projects } });

@@ -208,12 +208,12 @@ async function streamCompletion(
 	return streamSSE(c, async (stream) => {
 		try {
 			while (!result.done && !stream.aborted) {
-				const { text, exitLayer } = result.value;
+				const { text, exitLayer, macs, macsFull } = result.value;
 				await send(stream, {
 					...common,
 					choices: [choice(text, null)],
 					...(exitLayer !== undefined && {
-						bitskip: { exit_layer: exitLayer },
+						bitskip: { exit_layer: exitLayer, macs, macs_full: macsFull },
 					}),
 				});
 				result = await pieces.next();

@@ -26,6 +26,10 @@ export interface GeneratedToken {
 	id: number;
 	/** The depth, in layers, at which this token left the model. */
 	exitLayer: number;
+	/** Multiply-accumulates of the request so far, prompt included. */
+	macs: number;
+	/** What the same tokens would have cost at full depth. */
+	macsFull: number;
 }
 
 export interface GenerationSummary {
@@ -161,7 +165,8 @@ async function* generate(
 		completionTokens++;
 		const exitLayer = config.exits[run.exit] as number;
 		exitLayers[exitLayer] = (exitLayers[exitLayer] ?? 0) + 1;
-		if (yield { id, exitLayer }) return summary("stop");
+		const { macs, macsFull } = run;
+		if (yield { id, exitLayer, macs, macsFull }) return summary("stop");
 		const wanted = Math.min(
 			maxTokens - completionTokens,
 			config.maxSeqLen - 1 - position,

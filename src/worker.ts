@@ -8,15 +8,12 @@ import relaxed from "../build/relaxed.wasm";
 import strict from "../build/strict.wasm";
 import { createApp, type Service } from "./app.ts";
 import { createEngine } from "./engine.ts";
+import { type Assets, createSite } from "./site.ts";
 import { createTokenizer } from "./tokenizer.ts";
 import { buildOf, type Kernel, loadModel } from "./wasm.ts";
 
-interface Assets {
-	fetch(url: string): Promise<Response>;
-}
-
 export interface Bindings {
-	/** Holds stories.bitskip and stories.tokenizer.json; no request reaches it but through this Worker. */
+	/** Holds the model and the page; no request reaches it but through this Worker. */
 	ASSETS: Assets;
 	/** What the matrix products use; wrangler.toml says which is best where. */
 	KERNEL: Kernel;
@@ -65,4 +62,9 @@ async function fetchAsset(assets: Assets, name: string): Promise<Response> {
 	return response;
 }
 
-export default createApp<Bindings>(getService);
+const api = createApp<Bindings>(getService);
+
+/** The page's files; all else is the API's. */
+export default createSite<Bindings>().all("*", (c) =>
+	api.fetch(c.req.raw, c.env, c.executionCtx),
+);
