@@ -47,8 +47,8 @@ const projects: TestProjectConfiguration[] = [
 	{
 		test: {
 			name: "chromium",
-			testTimeout,
-			hookTimeout: 60_000,
+			testTimeout: 4 * testTimeout,
+			hookTimeout: 4 * testTimeout,
 			include: ["test/browser/*.test.ts"],
 		},
 	},

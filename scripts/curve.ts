@@ -6,8 +6,8 @@ interface Point {
 	bitsPerByte: number;
 }
 
-const [WIDTH, HEIGHT] = [480, 260];
-const MARGIN = { left: 48, right: 64, top: 12, bottom: 40 };
+const [WIDTH, HEIGHT] = [400, 260];
+const MARGIN = { left: 48, right: 12, top: 28, bottom: 40 };
 const POLICIES = ["layer", "gate", "budget"];
 
 /** A figure with one line a policy; the points of other policies are left out. */
@@ -42,12 +42,7 @@ export function curve(all: readonly Point[]): string {
 			"middle",
 			"million MACs a token",
 		),
-		text(
-			MARGIN.left + 8,
-			MARGIN.top + 6,
-			"start",
-			"bits per byte: fewer is better",
-		),
+		text(4, 12, "start", "bits per byte: fewer is better"),
 	];
 	const lines = POLICIES.map((policy) => {
 		const line = points
@@ -60,8 +55,8 @@ export function curve(all: readonly Point[]): string {
 		return `<path class="${policy}" d="M${line.join("L")}"/>`;
 	});
 	const legend = POLICIES.map((policy, i) => {
-		const at = MARGIN.top + 30 + 18 * i;
-		return `<path class="${policy}" d="M${right - 70} ${at}h28"/>${text(right - 36, at + 4, "start", policy)}`;
+		const at = MARGIN.top + 12 + 18 * i;
+		return `<path class="${policy}" d="M${right - 90} ${at}h28"/>${text(right - 56, at + 4, "start", policy)}`;
 	});
 	return `<figure>
 <svg class="curve" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${summary(points)}">

@@ -42,6 +42,8 @@ export class Display {
 		this.#begun = performance.now();
 		this.#story.textContent = prompt;
 		this.#story.ariaBusy = "true";
+		// On a phone the form is above.
+		this.#story.scrollIntoView({ block: "nearest" });
 		this.#error.textContent = "";
 		this.#status.textContent = `Writing ${where} …`;
 		this.#workLabel.textContent = this.#budget
@@ -113,7 +115,7 @@ export class Display {
 	#showWork(macs: number, macsFull: number): void {
 		const whole = this.#budget ?? macsFull;
 		this.#workBar.value = whole > 0 ? macs / whole : 0;
-		this.#work.textContent = `${millions(macs)} of ${millions(whole)} million MACs`;
+		this.#work.textContent = `${millions(macs)} of ${millions(whole)}`;
 	}
 }
 
