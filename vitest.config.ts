@@ -57,6 +57,14 @@ const projects: TestProjectConfiguration[] = [
 			provide: { files },
 		},
 	},
+	{
+		test: {
+			name: "chromium",
+			testTimeout: 4 * testTimeout,
+			hookTimeout: 4 * testTimeout,
+			include: ["test/browser/*.test.ts"],
+		},
+	},
 ];
 
 // The endpoint logs each request: shown where a test fails.

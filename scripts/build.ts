@@ -1,6 +1,6 @@
 /**
  * Builds what is missing or older than its sources: the module in both builds, the same with bare
- * kernels for tests and benchmarks, and the packed model.
+ * kernels for tests and benchmarks, the packed model, and the page.
  */
 
 import { spawnSync } from "node:child_process";
@@ -48,6 +48,19 @@ const STEPS: Step[] = [
 			"models/stories",
 			"build/assets/stories.bitskip",
 		],
+	},
+	{
+		outputs: ["build/assets/index.html", "build/assets/page/page.js"],
+		inputs: [
+			...globSync("src/**/*.{ts,html,css}"),
+			...globSync("build/{strict,relaxed}.wasm"),
+			...globSync("build/assets/stories.*"),
+			"scripts/page.ts",
+			"scripts/curve.ts",
+			"bench/results/exits.json",
+			"package-lock.json",
+		],
+		command: ["scripts/page.ts"],
 	},
 ];
 

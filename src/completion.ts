@@ -12,6 +12,9 @@ export interface TextPiece {
 	text: string;
 	/** The depth at which the token that brought it left the model; none for the last remainder. */
 	exitLayer?: number;
+	/** Work of the request up to that token, as GeneratedToken has it. */
+	macs?: number;
+	macsFull?: number;
 }
 
 export interface CompletionOptions extends GenerateOptions {
@@ -44,8 +47,8 @@ export async function* complete(
 				if (text) yield { text };
 				return value;
 			}
-			const text = matcher.push(decoder.push(value.id));
-			yield { text, exitLayer: value.exitLayer };
+			const { id, ...work } = value;
+			yield { text: matcher.push(decoder.push(id)), ...work };
 		}
 	} finally {
 		await tokens.return(undefined as never);

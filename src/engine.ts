@@ -34,6 +34,10 @@ export interface GeneratedToken {
 	id: number;
 	/** The depth, in layers, at which this token left the model. */
 	exitLayer: number;
+	/** Multiply-accumulates of the request so far, prompt included. */
+	macs: number;
+	/** What the same tokens would have cost at full depth. */
+	macsFull: number;
 }
 
 /** What a generation has taken. */
@@ -187,7 +191,8 @@ async function* generate(
 		spent.completionTokens++;
 		const exitLayer = config.exits[run.exit] as number;
 		spent.exitLayers[exitLayer] = (spent.exitLayers[exitLayer] ?? 0) + 1;
-		if (yield { id, exitLayer }) return end("stop");
+		const { macs, macsFull } = run;
+		if (yield { id, exitLayer, macs, macsFull }) return end("stop");
 		const wanted = Math.min(
 			maxTokens - spent.completionTokens,
 			config.maxSeqLen - 1 - position,

@@ -12,8 +12,11 @@ const ROUNDS = 5;
 /** Layers a round: a tenth of a millisecond or so. */
 const LAYERS = 24;
 
-/** Times each kernel on the first layers, taking turns, and leaves the faster one set. */
-export function pickKernel(model: Model): Kernel {
+/**
+ * Times each kernel on the first layers, taking turns, and leaves the faster one set.
+ * @param layers a round; more where the clock ticks coarsely.
+ */
+export function pickKernel(model: Model, layers = LAYERS): Kernel {
 	const { nLayers } = model.config;
 	const best = new Map<Kernel, number>();
 	model.embed(0, 0);
@@ -21,7 +24,7 @@ export function pickKernel(model: Model): Kernel {
 		for (const kernel of CANDIDATES) {
 			model.setKernel(kernel);
 			const begun = performance.now();
-			for (let l = 0; l < LAYERS; l++) model.layer(0, l % nLayers, 0, 1);
+			for (let l = 0; l < layers; l++) model.layer(0, l % nLayers, 0, 1);
 			const ms = performance.now() - begun;
 			best.set(
 				kernel,

@@ -109,10 +109,12 @@ async function stream(c: Context, answer: Answer): Promise<Response> {
 				const choice = format.choice(options.index, options.echo);
 				if (choice.begin) await chunk(choice.begin());
 				while (!result.done && !stream.aborted) {
-					const { text, exitLayer, logprobs } = result.value;
+					const { text, exitLayer, macs, macsFull, logprobs } = result.value;
 					await chunk(
 						choice.piece(text, logprobs ? [logprobs] : []),
-						exitLayer === undefined ? undefined : { exit_layer: exitLayer },
+						exitLayer === undefined
+							? undefined
+							: { exit_layer: exitLayer, macs, macs_full: macsFull },
 					);
 					result = await pieces.next();
 				}

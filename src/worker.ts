@@ -11,15 +11,12 @@ import type { Service } from "./choice.ts";
 import { createEngine } from "./engine.ts";
 import { type Metered, operate } from "./operations/operate.ts";
 import type { OperationsBindings } from "./operations/settings.ts";
+import { type Assets, createSite } from "./site.ts";
 import { createTokenizer } from "./tokenizer.ts";
 import { buildOf, type Kernel, loadModel } from "./wasm.ts";
 
-interface Assets {
-	fetch(url: string): Promise<Response>;
-}
-
 export interface Bindings extends OperationsBindings {
-	/** Holds stories.bitskip and stories.tokenizer.json; no request reaches it but through this Worker. */
+	/** Holds the model and the page; no request reaches it but through this Worker. */
 	ASSETS: Assets;
 	/** What the matrix products use; wrangler.toml says which is best where. */
 	KERNEL: Kernel;
@@ -74,5 +71,9 @@ const endpoint = createApp<Bindings & Metered>(async (env) => {
 	const service = await getService(env);
 	return { ...service, engine: env.METER(service.engine) };
 });
+const operated = operate<Bindings>(endpoint);
 
-export default operate<Bindings>(endpoint);
+/** The page's files; all else is the endpoint's. */
+export default createSite<Bindings>().all("*", (c) =>
+	operated.fetch(c.req.raw, c.env, c.executionCtx),
+);

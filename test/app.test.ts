@@ -81,7 +81,11 @@ describe("POST /v1/completions", () => {
 		const chunks = data.slice(0, -1).map((text) => JSON.parse(text));
 		const text = chunks.map((chunk) => chunk.choices[0]?.text ?? "").join("");
 		expect(text).toBe(STORY);
-		expect(chunks[0].bitskip).toEqual({ exit_layer: 4 });
+		expect(chunks[0].bitskip).toEqual({
+			exit_layer: 4,
+			macs: 100,
+			macs_full: 200,
+		});
 		expect(chunks.at(-2).choices[0].finish_reason).toBe("stop");
 		expect(chunks.at(-2).bitskip.policy).toBe("full");
 		expect(chunks.at(-1)).toMatchObject({

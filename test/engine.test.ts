@@ -23,17 +23,19 @@ async function collect(
 	model: Model,
 	prompt: number[],
 	options: Partial<GenerateOptions> = {},
-): Promise<{ ids: number[]; summary: GenerationSummary }> {
+): Promise<{ ids: number[]; spent: number[]; summary: GenerationSummary }> {
 	const tokens = createEngine(model).generate(prompt, {
 		maxTokens: 8,
 		sample: argmax,
 		...options,
 	});
 	const ids: number[] = [];
+	const spent: number[] = [];
 	for (;;) {
 		const { value, done } = await tokens.next();
-		if (done) return { ids, summary: value };
+		if (done) return { ids, spent, summary: value };
 		ids.push(value.id);
+		spent.push(value.macs);
 	}
 }
 
@@ -115,25 +117,25 @@ describe.each(KERNELS)("engine, %s kernel", (kernel) => {
 	it("counts what it spends", async () => {
 		const model = load("v1");
 		const prompt = Array.from({ length: 40 }, (_, i) => (i * 11) % 70);
-		const { ids, summary } = await collect(model, prompt, {
+		const { ids, spent, summary } = await collect(model, prompt, {
 			exit: { exit: "layer", layer: 3 },
 		});
-		const run = (layers: number) => {
-			let macs =
-				headMacs(model.config) *
-				(ids.length + (summary.finishReason === "stop" ? 1 : 0));
-			const fed =
-				prompt.length + ids.length - (summary.finishReason === "stop" ? 0 : 1);
-			for (let p = 0; p < fed; p++) macs += layers * layerMacs(model.config, p);
-			return macs;
+		const macs = (layers: number, heads: number, fed: number) => {
+			let sum = headMacs(model.config) * heads;
+			for (let p = 0; p < fed; p++) sum += layers * layerMacs(model.config, p);
+			return sum;
 		};
+		// The last head is that of the end of text, or the last token is not fed back.
+		const heads = ids.length + (summary.finishReason === "stop" ? 1 : 0);
+		const fed = prompt.length + heads - 1;
 		expect(summary).toMatchObject({
 			promptTokens: 40,
 			completionTokens: ids.length,
 			exitLayers: ids.length ? { 3: ids.length } : {},
-			macs: run(3),
-			macsFull: run(4),
+			macs: macs(3, heads, fed),
+			macsFull: macs(4, heads, fed),
 		});
+		expect(spent).toEqual(ids.map((_, i) => macs(3, i + 1, prompt.length + i)));
 	});
 
 	it.each(["v1", "full"] as const)(

@@ -48,7 +48,8 @@ export function fakeEngine(
 					signal?.throwIfAborted();
 					summary.completionTokens++;
 					summary.exitLayers[4] = summary.completionTokens;
-					if (yield { id, exitLayer: 4 })
+					const { macs, macsFull } = summary;
+					if (yield { id, exitLayer: 4, macs, macsFull })
 						return { ...summary, finishReason: "stop" };
 				}
 				if (fail) throw fail;

@@ -116,14 +116,42 @@ describe("the Worker, in workerd, with its model", () => {
 		});
 	});
 
-	it("lets no request at the files of its assets", async () => {
-		for (const path of ["/stories.bitskip", "/stories.tokenizer.json"]) {
+	it.each([
+		["/", "text/html"],
+		["/page/page.js", "text/javascript"],
+		["/page/local.worker.js", "text/javascript"],
+		["/page/page.css", "text/css"],
+		["/page/relaxed.wasm", "application/wasm"],
+		["/page/strict.wasm", "application/wasm"],
+		["/stories.tokenizer.json", "application/json"],
+		["/stories.bitskip", ""],
+	])(
+		"hands out %s, which nobody may run code in, and asks to check for a newer one",
+		async (path, type) => {
+			const url = `https://edge.test${path}`;
+			const response = await SELF.fetch(url);
+			expect(response.status).toBe(200);
+			const { headers } = response;
+			expect(headers.get("content-type") ?? "").toContain(type);
+			expect(headers.get("cache-control")).toBe("no-cache");
+			expect(headers.get("x-content-type-options")).toBe("nosniff");
+			const policy = headers.get("content-security-policy");
+			expect(policy).toContain("default-src 'none'");
+			expect(policy).toContain("script-src 'self' 'wasm-unsafe-eval';");
+			expect((await response.bytes()).length).toBeGreaterThan(1000);
+			const again = await SELF.fetch(url, {
+				headers: { "if-none-match": headers.get("etag") ?? "" },
+			});
+			expect(again.status).toBe(304);
+		},
+	);
+
+	it.each(["/index.html", "/page", "/page/", "/page/none.js", "/stories"])(
+		"has nothing at %s",
+		async (path) => {
 			const response = await SELF.fetch(`https://edge.test${path}`);
 			expect(response.status).toBe(404);
-			const { ASSETS } = env as unknown as { ASSETS: { fetch: typeof fetch } };
-			expect((await ASSETS.fetch(`https://assets.local${path}`)).status).toBe(
-				200,
-			);
-		}
-	});
+			expect(await response.json()).toHaveProperty("error.message");
+		},
+	);
 });
