@@ -13,7 +13,7 @@ const worker = await startWorker({ port, ready: "/health", quiet: false });
 for (const signal of ["SIGINT", "SIGTERM"] as const)
 	process.on(signal, () => worker.stop());
 console.log(`
-The endpoint is up. Paste this into another terminal:
+The endpoint is up, with a page at ${worker.url}/. Or paste this into another terminal:
 
   curl -N ${worker.url}/v1/completions -H 'content-type: application/json' -d '${JSON.stringify(body)}'
 

@@ -14,17 +14,17 @@ const LAYERS = 24;
 
 /**
  * Times each kernel on the first layers, taking turns, and leaves the faster one set.
- * @param layers a round; more where the clock ticks coarsely.
+ * @param rounds of each kernel; the best one counts.
  */
-export function pickKernel(model: Model, layers = LAYERS): Kernel {
+export function pickKernel(model: Model, rounds = ROUNDS): Kernel {
 	const { nLayers } = model.config;
 	const best = new Map<Kernel, number>();
 	model.embed(0, 0);
-	for (let round = 0; round < ROUNDS; round++)
+	for (let round = 0; round < rounds; round++)
 		for (const kernel of CANDIDATES) {
 			model.setKernel(kernel);
 			const begun = performance.now();
-			for (let l = 0; l < layers; l++) model.layer(0, l % nLayers, 0, 1);
+			for (let l = 0; l < LAYERS; l++) model.layer(0, l % nLayers, 0, 1);
 			const ms = performance.now() - begun;
 			best.set(
 				kernel,
