@@ -5,6 +5,7 @@
  */
 
 import { type Context, type ExecutionContext, Hono } from "hono";
+import { cors } from "hono/cors";
 import type { Engine } from "../engine.ts";
 import { ApiError, toApiError } from "../error.ts";
 import { Account, logLine, writeDataPoint } from "./account.ts";
@@ -53,6 +54,14 @@ interface Env<Bindings> {
 
 /** Paths that need a key where there are any. */
 const GUARDED = ["/v1/*", "/tokenize", "/detokenize", "/metrics"];
+/** Headers that pages of other origins may read. */
+const EXPOSED = [
+	"Cache-Status",
+	"ETag",
+	"Retry-After",
+	"Server-Timing",
+	"X-Request-Id",
+];
 /** Seconds after which another try makes sense: the period in wrangler.toml; and the time a story takes. */
 const RATE_LIMIT_PERIOD = 60;
 const BUSY_PERIOD = 1;
@@ -165,13 +174,13 @@ export function operate<Bindings extends OperationsBindings>(
 		c.header("X-Request-Id", c.var.requestId);
 		if (!c.var.isForwarded) close(c, c.res.status);
 	});
+	// Before all that may refuse: a page elsewhere should see why. Keys travel in a header, never in cookies.
+	app.use(cors({ origin: "*", exposeHeaders: EXPOSED }));
 	app.use(async (c, next) => {
 		c.set("settings", readSettings(c.env ?? {}));
 		await next();
 	});
 	app.on("ALL", GUARDED, async (c, next) => {
-		// A browser asks without a key whether it may ask.
-		if (c.req.method === "OPTIONS") return next();
 		const { account, settings } = c.var;
 		account.client = await identify(
 			c.req.header("Authorization"),
