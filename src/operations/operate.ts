@@ -109,16 +109,17 @@ export function operate<Bindings extends OperationsBindings>(
 				},
 			}))();
 		// Under waitUntil as a whole: a Worker's request ends where it stands when its client leaves.
-		const closing = answer
-			.then(async ({ status }) => {
-				await Promise.allSettled(work);
-				return c.req.raw.signal.aborted ? 499 : status;
-			})
-			.catch(() => 500)
-			.then((status) => {
-				if (computes) metrics.inFlight--;
-				close(c, status);
-			});
+		const closing = (async () => {
+			const status = await answer.then(
+				(response) => response.status,
+				() => 500,
+			);
+			await Promise.allSettled(work);
+			if (computes) metrics.inFlight--;
+			// A stream ends a turn before its request's signal tells of the client that left it.
+			if (computes) await new Promise((resolve) => setTimeout(resolve));
+			close(c, c.req.raw.signal.aborted ? 499 : status);
+		})();
 		context.waitUntil(closing);
 		return answer;
 	}
