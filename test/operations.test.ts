@@ -121,6 +121,64 @@ describe("keys", () => {
 		},
 	);
 
+	it("no header, however odd, opens or breaks it", async () => {
+		const ask = serve();
+		const odd = fc.oneof(
+			fc.string({ unit: "grapheme-ascii" }),
+			fc.string({ unit: fc.constantFrom("B", "earer ", " ", ",", KEY, "\t") }),
+			fc.constant(KEY).map((key) => `bearer  ${key}`),
+		);
+		let opened = 0;
+		await fc.assert(
+			fc.asyncProperty(odd, async (Authorization) => {
+				const headers = { Authorization };
+				const { status } = await ask("/v1/models", { headers, env });
+				const isRight = /^bearer +\S+$/i.test(Authorization.trim());
+				const expected = isRight && Authorization.trim().endsWith(` ${KEY}`);
+				if (expected) opened++;
+				expect(status).toBe(expected ? 200 : 401);
+			}),
+			{ numRuns: 500, seed: 1 },
+		);
+		expect(opened).toBeGreaterThan(50);
+	});
+
+	it("a route that nobody thought of guarding computes nothing without a key", () => {
+		const account = new Account("POST", "/new");
+		const caps = readSettings(env);
+		const metered = meter(fakeEngine(ids), account, caps);
+		const options = { maxTokens: 1, sample: () => 5 };
+		expect(() => metered.generate([0], options)).toThrow(/API key/);
+		account.client = "key-1";
+		expect(() => metered.generate([0], options)).not.toThrow();
+	});
+
+	it("pages elsewhere may ask, and read why they were refused", async () => {
+		const ask = serve();
+		const headers = { Origin: "https://page.test" };
+		const preflight = await ask(completions, {
+			method: "OPTIONS",
+			env,
+			headers: {
+				...headers,
+				"Access-Control-Request-Method": "POST",
+				"Access-Control-Request-Headers": "authorization,content-type",
+			},
+		});
+		expect(preflight.status).toBe(204);
+		expect(preflight.headers.get("Access-Control-Allow-Headers")).toMatch(
+			/authorization/,
+		);
+		for (const key of [KEY, "wrong"]) {
+			const response = await ask("/v1/models", { env, headers, key });
+			expect(response.status).toBe(key === KEY ? 200 : 401);
+			expect(response.headers.get("Access-Control-Allow-Origin")).toBe("*");
+			expect(
+				response.headers.get("Access-Control-Allow-Credentials"),
+			).toBeNull();
+		}
+	});
+
 	it("leaves open what computes nothing", async () => {
 		const ask = serve();
 		for (const path of ["/", "/health"])
@@ -325,6 +383,7 @@ describe("limits", () => {
 		const engine = fakeEngine(ids);
 		const once = mostMacs({ exit: "full" }, engine.config, 1, 5);
 		const caps = {
+			API_KEYS: [],
 			MAX_PROMPT_TOKENS: 9,
 			MAX_TOKENS: 9,
 			MAX_MACS: 1.5 * once,
@@ -516,6 +575,34 @@ describe("completions by GET", () => {
 		const { error } = await response.json();
 		expect(error.message).toMatch(message);
 		expect(error.param).toBe(param);
+	});
+
+	it("no query, however odd, is worse than a 400", async () => {
+		const ask = serve();
+		const name = fc.oneof(
+			fc.constantFrom("prompt", "seed", "stop", "max_tokens", "exit", "layer"),
+			fc.constantFrom("temperature", "threshold", "budget_macs", "bitskip"),
+			fc.string({ unit: "binary" }),
+		);
+		const value = fc.oneof(
+			fc.constantFrom("0", "1", "-1", "1e9", "full", "gate", "layer", "true"),
+			fc.double().map(String),
+			fc.string({ unit: "binary" }),
+		);
+		const statuses = new Set<number>();
+		await fc.assert(
+			fc.asyncProperty(
+				fc.array(fc.tuple(name, value), { maxLength: 6 }),
+				async (pairs) => {
+					const query = new URLSearchParams(pairs);
+					const { status } = await ask(`${completions}?${query}`);
+					expect([200, 400]).toContain(status);
+					statuses.add(status);
+				},
+			),
+			{ numRuns: 500, seed: 1 },
+		);
+		expect(statuses.size).toBe(2);
 	});
 
 	it("take numbers as text where text is wanted, several stops, and exits", async () => {

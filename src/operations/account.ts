@@ -19,11 +19,14 @@ const ROUTES = [
 	"/",
 ];
 
+/** Who asks without a key. */
+export const ANONYMOUS = "anonymous";
+
 export class Account {
 	readonly method: string;
 	readonly route: string;
 	/** Who asked: a name for the key, none of its characters. */
-	client = "anonymous";
+	client = ANONYMOUS;
 	/** The policies of the request's generations; most have one. */
 	readonly policies = new Set<string>();
 	/** Most MACs that its generations so far may come to cost. */

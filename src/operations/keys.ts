@@ -7,20 +7,21 @@
 import { timingSafeEqual } from "hono/utils/buffer";
 import { sha256 } from "hono/utils/crypto";
 import { ApiError } from "../error.ts";
+import { ANONYMOUS } from "./account.ts";
 
 /** As much of a key's hash as tells a deployment's keys apart, and tells nothing of the key. */
 const NAME_LENGTH = 8;
 
 /**
  * The name, for logs and limits, of the client whose key the header bears.
- * @param keys those that are valid; with none, everybody is `anonymous`.
+ * @param keys those that are valid; with none, everybody is ANONYMOUS.
  * @throws ApiError 401 where the header is missing or its key is none of them.
  */
 export async function identify(
 	authorization: string | undefined,
 	keys: readonly string[],
 ): Promise<string> {
-	if (keys.length === 0) return "anonymous";
+	if (keys.length === 0) return ANONYMOUS;
 	const key = /^bearer +(\S+)$/i.exec(authorization ?? "")?.[1];
 	if (key === undefined)
 		throw new ApiError(

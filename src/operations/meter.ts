@@ -9,18 +9,26 @@ import type { Engine } from "../engine.ts";
 import { ApiError } from "../error.ts";
 import type { ExitOptions } from "../exit.ts";
 import type { ModelConfig } from "../image.ts";
-import type { Account } from "./account.ts";
+import { type Account, ANONYMOUS } from "./account.ts";
 import type { Settings } from "./settings.ts";
 
-type Caps = Pick<Settings, "MAX_PROMPT_TOKENS" | "MAX_TOKENS" | "MAX_MACS">;
+type Caps = Pick<
+	Settings,
+	"API_KEYS" | "MAX_PROMPT_TOKENS" | "MAX_TOKENS" | "MAX_MACS"
+>;
 
-/** `generate` of the result throws ApiError 400 where the request is above a cap. */
+/**
+ * `generate` of the result throws ApiError 400 where the request is above a cap, and 401 where keys are needed
+ * and none was looked at: should a route that computes be missing among the guarded ones.
+ */
 export function meter(engine: Engine, account: Account, caps: Caps): Engine {
 	const { config } = engine;
 	return {
 		config,
 		generate(prompt, options) {
 			const { maxTokens, exit = { exit: "full" }, onEnd } = options;
+			if (caps.API_KEYS.length > 0 && account.client === ANONYMOUS)
+				throw new ApiError(401, "this needs an API key");
 			account.macsAsked += mostMacs(exit, config, prompt.length, maxTokens);
 			check(prompt.length, maxTokens, account.macsAsked, caps);
 			return engine.generate(prompt, {

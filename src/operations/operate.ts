@@ -5,6 +5,7 @@
  */
 
 import { type Context, type ExecutionContext, Hono } from "hono";
+import { cors } from "hono/cors";
 import type { Engine } from "../engine.ts";
 import { ApiError, toApiError } from "../error.ts";
 import { Account, logLine, writeDataPoint } from "./account.ts";
@@ -53,6 +54,14 @@ interface Env<Bindings> {
 
 /** Paths that need a key where there are any. */
 const GUARDED = ["/v1/*", "/tokenize", "/detokenize", "/metrics"];
+/** Headers that pages of other origins may read. */
+const EXPOSED = [
+	"Cache-Status",
+	"ETag",
+	"Retry-After",
+	"Server-Timing",
+	"X-Request-Id",
+];
 /** Seconds after which another try makes sense: the period in wrangler.toml; and the time a story takes. */
 const RATE_LIMIT_PERIOD = 60;
 const BUSY_PERIOD = 1;
@@ -100,16 +109,17 @@ export function operate<Bindings extends OperationsBindings>(
 				},
 			}))();
 		// Under waitUntil as a whole: a Worker's request ends where it stands when its client leaves.
-		const closing = answer
-			.then(async ({ status }) => {
-				await Promise.allSettled(work);
-				return c.req.raw.signal.aborted ? 499 : status;
-			})
-			.catch(() => 500)
-			.then((status) => {
-				if (computes) metrics.inFlight--;
-				close(c, status);
-			});
+		const closing = (async () => {
+			const status = await answer.then(
+				(response) => response.status,
+				() => 500,
+			);
+			await Promise.allSettled(work);
+			if (computes) metrics.inFlight--;
+			// A stream ends a turn before its request's signal tells of the client that left it.
+			if (computes) await new Promise((resolve) => setTimeout(resolve));
+			close(c, c.req.raw.signal.aborted ? 499 : status);
+		})();
 		context.waitUntil(closing);
 		return answer;
 	}
@@ -165,13 +175,13 @@ export function operate<Bindings extends OperationsBindings>(
 		c.header("X-Request-Id", c.var.requestId);
 		if (!c.var.isForwarded) close(c, c.res.status);
 	});
+	// Before all that may refuse: a page elsewhere should see why. Keys travel in a header, never in cookies.
+	app.use(cors({ origin: "*", exposeHeaders: EXPOSED }));
 	app.use(async (c, next) => {
 		c.set("settings", readSettings(c.env ?? {}));
 		await next();
 	});
 	app.on("ALL", GUARDED, async (c, next) => {
-		// A browser asks without a key whether it may ask.
-		if (c.req.method === "OPTIONS") return next();
 		const { account, settings } = c.var;
 		account.client = await identify(
 			c.req.header("Authorization"),

@@ -21,6 +21,10 @@ const EXIT = [
 /** Seconds that an answer is kept. A deployment's caches end with it; a browser's do not know of it. */
 const MAX_AGE = 86_400;
 
+/** Headers that belong to one request, or to who asked. */
+const OF_ONE_REQUEST =
+	/^(access-control-.*|server-timing|set-cookie|vary|x-request-id)$/;
+
 /** A completion that can be asked for again. */
 export interface Repeatable {
 	/** The body of the POST request that asks for the same. */
@@ -73,7 +77,7 @@ export async function readRepeatable(
 function parse(name: string, text: string): unknown {
 	if (TEXTS.has(name)) return text;
 	if (/^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(text)) return Number(text);
-	return { true: true, false: false }[text] ?? text;
+	return text === "true" || (text === "false" ? false : text);
 }
 
 /** Whether the client has it: RFC 9110's weak comparison with If-None-Match. */
@@ -113,8 +117,8 @@ export async function lookUp(url: string): Promise<Response | undefined> {
 /** Keeps a copy of an answer at the edge, without what belongs to its one request. */
 export async function keep(url: string, answer: Response): Promise<void> {
 	const headers = new Headers(answer.headers);
-	for (const name of ["Server-Timing", "Set-Cookie", "Vary", "X-Request-Id"])
-		headers.delete(name);
+	for (const name of [...headers.keys()])
+		if (OF_ONE_REQUEST.test(name)) headers.delete(name);
 	headers.set("Cache-Control", `public, max-age=${MAX_AGE}`);
 	await edgeCache()?.put(url, new Response(answer.body, { headers }));
 }
