@@ -14,6 +14,9 @@ export interface TextPiece {
 	exitLayer?: number;
 }
 
+/** Yields pieces, returns what they cost. */
+export type TextGenerator = AsyncGenerator<TextPiece, GenerationSummary>;
+
 export interface CompletionOptions extends GenerateOptions {
 	/** The text ends before the first of these. */
 	stop?: readonly string[];
@@ -28,7 +31,7 @@ export async function* complete(
 	tokenizer: Tokenizer,
 	prompt: string,
 	{ stop = [], ...options }: CompletionOptions,
-): AsyncGenerator<TextPiece, GenerationSummary> {
+): TextGenerator {
 	const ids = [engine.config.bosTokenId, ...tokenizer.encode(prompt)];
 	const decoder = tokenizer.decoder();
 	const matcher = new StopMatcher(stop);
