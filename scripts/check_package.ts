@@ -5,7 +5,13 @@
 
 import { strictEqual } from "node:assert";
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+	cpSync,
+	mkdtempSync,
+	readdirSync,
+	rmSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 
@@ -63,6 +69,21 @@ try {
 	const bin = join(project, "node_modules/.bin/bitskip");
 	const help = run(process.execPath, [bin, "run", "--help"], project);
 	strictEqual(help.startsWith("Usage: bitskip run"), true);
+	cpSync("test/package/worker.ts", join(project, "worker.ts"));
+	run(
+		process.execPath,
+		[
+			resolve("node_modules/wrangler/bin/wrangler.js"),
+			...["deploy", "worker.ts", "--dry-run", "--outdir", "bundle"],
+			...["--name", "consumer", "--compatibility-date", "2026-11-01"],
+		],
+		project,
+	);
+	// The workerd condition was taken: the modules are part of the Worker.
+	const modules = readdirSync(join(project, "bundle")).filter((name) =>
+		name.endsWith(".wasm"),
+	);
+	strictEqual(modules.length, 2);
 	console.log("installed in an empty project: compiles, runs, writes");
 } finally {
 	rmSync(project, { recursive: true });
