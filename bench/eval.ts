@@ -15,9 +15,9 @@ import { availableParallelism, cpus } from "node:os";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { loadFolder } from "../src/node.ts";
+import { measureQuality, type Quality, splitStories } from "../src/quality.ts";
 import { isKernel, KERNELS } from "../src/wasm.ts";
 import { writeChart } from "./plot.ts";
-import { measureQuality, type Quality, splitStories } from "./quality.ts";
 
 /**
  * Relative, in bits per byte. Both round the same numbers, but sums in another order push single

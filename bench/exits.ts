@@ -17,10 +17,10 @@ import { gateMacs, headMacs, tokenMacs } from "../src/cost.ts";
 import { createEngine } from "../src/engine.ts";
 import type { ExitOptions } from "../src/exit.ts";
 import { loadFolder } from "../src/node.ts";
+import { crossEntropy, splitStories } from "../src/quality.ts";
 import { argmax } from "../src/sampler.ts";
 import type { Model } from "../src/wasm.ts";
 import { writeChart } from "./plot.ts";
-import { crossEntropy, splitStories } from "./quality.ts";
 
 const THRESHOLDS = [0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.94];
 const BUDGETS = [0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.05];

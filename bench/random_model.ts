@@ -6,7 +6,7 @@
 
 import type { ModelConfig } from "../src/image.ts";
 import { packTensors } from "../src/pack.ts";
-import type { Tensor } from "../src/safetensors.ts";
+import { inMemory, type Tensor } from "../src/safetensors.ts";
 
 /** The two shapes of the design; both leave early at 6, 12 and 18 of 24 layers. */
 export const SHAPES = {
@@ -49,8 +49,8 @@ export function randomImage(config: ModelConfig): Uint8Array<ArrayBuffer> {
 	const f32 = (name: string, shape: number[], value: () => number) => {
 		const n = shape.reduce((a, b) => a * b);
 		const values = Float32Array.from({ length: n }, value);
-		const bytes = new Uint8Array(values.buffer);
-		tensors.set(name, { dtype: "F32", shape, bytes });
+		const { read } = inMemory(new Uint8Array(values.buffer));
+		tensors.set(name, { dtype: "F32", shape, read });
 	};
 	const uniform = () => random() / 2 ** 31 - 1;
 	const ternary = (name: string, rows: number, columns: number) => {
@@ -65,7 +65,7 @@ export function randomImage(config: ModelConfig): Uint8Array<ArrayBuffer> {
 		tensors.set(`${name}.weight`, {
 			dtype: "U8",
 			shape: [rows / 4, columns],
-			bytes,
+			read: inMemory(bytes).read,
 		});
 		f32(`${name}.weight_scale`, [1], () => 1 / Math.sqrt(columns));
 	};

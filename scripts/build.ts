@@ -38,12 +38,12 @@ const STEPS: Step[] = [
 		],
 		inputs: [
 			...globSync("models/stories/*.{json,safetensors}"),
-			"src/pack.ts",
-			"src/image.ts",
-			"src/safetensors.ts",
+			...["pack", "checkpoint", "image", "safetensors", "size", "tiles"].map(
+				(name) => `src/${name}.ts`,
+			),
 		],
 		command: [
-			"src/cli.ts",
+			"src/cli/main.ts",
 			"pack",
 			"models/stories",
 			"build/assets/stories.bitskip",

@@ -17,6 +17,9 @@ export interface TextPiece {
 	macsFull?: number;
 }
 
+/** Yields pieces, returns what they cost. */
+export type TextGenerator = AsyncGenerator<TextPiece, GenerationSummary>;
+
 export interface CompletionOptions extends GenerateOptions {
 	/** The text ends before the first of these. */
 	stop?: readonly string[];
@@ -31,7 +34,7 @@ export async function* complete(
 	tokenizer: Tokenizer,
 	prompt: string | readonly number[],
 	{ stop = [], ...options }: CompletionOptions,
-): AsyncGenerator<TextPiece, GenerationSummary> {
+): TextGenerator {
 	const ids = [
 		engine.config.bosTokenId,
 		...(typeof prompt === "string" ? tokenizer.encode(prompt) : prompt),

@@ -4,9 +4,11 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { pack } from "./pack.ts";
+import { readFile, stat } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { openFolder, readText } from "./folder.ts";
+import { parseHuggingFaceConfig } from "./huggingface.ts";
+import { packTensors } from "./pack.ts";
 import { pickKernel } from "./pick_kernel.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 import { buildOf, type Kernel, loadModel, type Model } from "./wasm.ts";
@@ -14,7 +16,7 @@ import { buildOf, type Kernel, loadModel, type Model } from "./wasm.ts";
 const BUILD = new URL("../build/", import.meta.url);
 
 /** The module that has `kernel`. Relaxed SIMD needs Node 22: Node 20's is off, and wrong when on. */
-async function readModule(kernel: Kernel): Promise<WebAssembly.Module> {
+export async function readModule(kernel: Kernel): Promise<WebAssembly.Module> {
 	const name = `${buildOf(kernel)}.wasm`;
 	return WebAssembly.compile(await readFile(new URL(name, BUILD)));
 }
@@ -53,18 +55,64 @@ export async function loadStories(options: Options = {}): Promise<Loaded> {
 	return load(image, tokenizer, options);
 }
 
+/** An image and the tokenizer that packing put beside it. @throws RangeError where one is missing. */
+export async function loadImageFile(
+	path: string,
+	options: Options = {},
+): Promise<Loaded> {
+	const tokenizer = tokenizerBeside(path);
+	const [image, json] = await Promise.all([
+		readFile(path),
+		readText(dirname(tokenizer), basename(tokenizer)),
+	]);
+	return load(image, json, options);
+}
+
+/** Where the tokenizer of the image at `path` is. */
+export function tokenizerBeside(path: string): string {
+	return path.replace(/(\.bitskip)?$/, ".tokenizer.json");
+}
+
 /**
  * A Hugging Face `bitnet` folder, packed in memory.
  * @throws RangeError where the folder is not such a model.
  */
 export async function loadFolder(
-	folder: string,
+	path: string,
 	options: Options = {},
 ): Promise<Loaded> {
-	const [config, weights, tokenizer] = await Promise.all([
-		readFile(join(folder, "config.json"), "utf8"),
-		readFile(join(folder, "model.safetensors")),
-		readFile(join(folder, "tokenizer.json"), "utf8"),
-	]);
-	return load(pack(JSON.parse(config), weights), tokenizer, options);
+	const folder = await openFolder(path);
+	try {
+		const { config, storage } = parseHuggingFaceConfig(folder.configJson);
+		return await load(
+			packTensors(config, folder.tensors, storage),
+			await readText(path, "tokenizer.json"),
+			options,
+		);
+	} finally {
+		folder.close();
+	}
+}
+
+/** loadFolder or loadImageFile, by what `path` is; without one loadStories. */
+export async function loadPath(
+	path: string | undefined,
+	options: Options = {},
+): Promise<Loaded> {
+	if (path === undefined) return loadStories(options);
+	const { isDirectory } = await describePath(path);
+	return isDirectory ? loadFolder(path, options) : loadImageFile(path, options);
+}
+
+/** @throws RangeError where there is nothing at `path`. */
+export async function describePath(
+	path: string,
+): Promise<{ isDirectory: boolean }> {
+	try {
+		return { isDirectory: (await stat(path)).isDirectory() };
+	} catch (error) {
+		throw new RangeError(
+			`cannot read ${path}: ${(error as Error).message}. Give a Hugging Face model folder, or an image that \`bitskip pack\` wrote`,
+		);
+	}
 }

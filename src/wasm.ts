@@ -13,6 +13,7 @@ import {
 	type ModelConfig,
 	readConfig,
 	VERSION,
+	writeConfig,
 } from "./image.ts";
 
 export const ABI_VERSION = 3;
@@ -186,6 +187,25 @@ export function loadModel(
 			return logits;
 		},
 	};
+}
+
+/**
+ * Asks the engine whether it can run models of this config, before there is an image.
+ * @throws ModelError that names the field at fault and what it may be.
+ */
+export function verifyConfig(
+	module: WebAssembly.Module,
+	config: ModelConfig,
+): void {
+	const header = new Uint8Array(HEADER_SIZE);
+	writeConfig(header, config);
+	const wasm = instantiateSync<Exports>(module).exports;
+	const address = wasm.reserveImage(HEADER_SIZE) >>> 0;
+	new Uint8Array(wasm.memory.buffer).set(header, address);
+	const status = wasm.loadImage(1);
+	if (status === 3) throw headerError(wasm.faultOffset(), header);
+	// A header alone is too short for an image: the next that loading complains of.
+	if (status !== 4) check(status);
 }
 
 function check(status: number): void {

@@ -11,7 +11,7 @@ const LAST_STATUS = 8;
 /** Instances are replaced beyond this, so that a run's memory stays small. */
 const MAX_MEMORY = 64 << 20;
 
-/** The smallest shape with all parts: two layers, an early exit, a gate. 16 KB, quick to seal. */
+/** The smallest shape with all parts: two layers, an early exit, a gate. 28 KB, quick to seal. */
 const good = randomImage({
 	...SHAPES["24x128"],
 	dim: 64,

@@ -3,15 +3,11 @@ import { describe, expect, it } from "vitest";
 import { modules } from "#modules";
 import { createEngine } from "../src/engine.ts";
 import type { ExitOptions } from "../src/exit.ts";
+import { parseHuggingFaceConfig } from "../src/huggingface.ts";
 import { FIELDS, HEADER_SIZE, readConfig } from "../src/image.ts";
-import {
-	pack,
-	parseHuggingFaceConfig,
-	quantizeRows,
-	seal,
-	tileTernary,
-} from "../src/pack.ts";
-import { readSafetensors } from "../src/safetensors.ts";
+import { pack, seal } from "../src/pack.ts";
+import { inMemory, readSafetensors } from "../src/safetensors.ts";
+import { quantizeRows, tileTernary } from "../src/tiles.ts";
 import { loadModel, ModelError } from "../src/wasm.ts";
 import { packVectors, readFile, readText } from "./support/files.ts";
 
@@ -33,7 +29,7 @@ function withField(field: keyof typeof FIELDS, value: number, isFloat = false) {
 describe("pack", () => {
 	it("writes the config that config.json states", () => {
 		const read = readConfig(image);
-		const expected = parseHuggingFaceConfig(config());
+		const { config: expected } = parseHuggingFaceConfig(config());
 		expect(read).toEqual({
 			...expected,
 			normEps: Math.fround(expected.normEps),
@@ -42,7 +38,7 @@ describe("pack", () => {
 
 	it("takes a folder without bitskip's own entry as a model without early exits", () => {
 		const { bitskip: _, ...plain } = config();
-		const read = parseHuggingFaceConfig(plain);
+		const { config: read } = parseHuggingFaceConfig(plain);
 		expect(read).toMatchObject({
 			exits: [4],
 			gateDim: 0,
@@ -131,9 +127,9 @@ describe("pack", () => {
 
 	it("refuses safetensors that are cut or claim what is not there", () => {
 		for (const length of [0, 7, 8, 100, safetensors.length - 1])
-			expect(() => readSafetensors(safetensors.slice(0, length))).toThrow(
-				Error,
-			);
+			expect(() =>
+				readSafetensors(inMemory(safetensors.slice(0, length))),
+			).toThrow(Error);
 	});
 });
 

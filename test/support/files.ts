@@ -1,6 +1,6 @@
 import { inject } from "vitest";
 import { pack } from "../../src/pack.ts";
-import { readSafetensors, toFloat32 } from "../../src/safetensors.ts";
+import { inMemory, readSafetensors, toFloat32 } from "../../src/safetensors.ts";
 
 declare module "vitest" {
 	interface ProvidedContext {
@@ -48,7 +48,9 @@ export interface Golden {
 
 export function readGolden(model: System | "stories"): Golden {
 	const folder = `test/vectors/${model}`;
-	const tensors = readSafetensors(readFile(`${folder}/golden.safetensors`));
+	const tensors = readSafetensors(
+		inMemory(readFile(`${folder}/golden.safetensors`)),
+	);
 	const about = JSON.parse(readText(`${folder}/golden.json`));
 	const read = (name: string) => {
 		const tensor = tensors.get(name);

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { headMacs, layerMacs } from "../src/cost.ts";
-import { argmax } from "../src/sampler.ts";
-import type { Tokenizer } from "../src/tokenizer.ts";
-import type { Model } from "../src/wasm.ts";
+import { headMacs, layerMacs } from "./cost.ts";
+import { argmax } from "./sampler.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+import type { Model } from "./wasm.ts";
 
 export interface ExitQuality {
 	/** Depth, in layers. */
