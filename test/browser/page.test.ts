@@ -83,6 +83,8 @@ describe.skipIf(!executablePath)("the page, in Chromium", () => {
 		}));
 	}
 
+	/** What must not differ between two places; the work may: one may have had keys and values at hand. */
+	const story = ({ tokens, counts }: Shown) => ({ tokens, counts });
 	const status = (page: Page) => page.locator("#status").textContent();
 	const slide = (page: Page, id: string, value: string) =>
 		page.locator(`#${id}`).fill(value);
@@ -120,7 +122,11 @@ describe.skipIf(!executablePath)("the page, in Chromium", () => {
 		expect(shown.counts).toEqual(
 			[6, 12, 18, 24].map((l) => `${bitskip.exit_layers[l] ?? 0} tokens`),
 		);
-		expect(shown.work).toBe(`${(bitskip.macs / 1e6).toFixed(0)} of 400`);
+		// Asked a second time, the prompt's keys and values may be at hand, and cost nothing.
+		const [work, budget] = shown.work.split(" of ").map(Number);
+		expect(budget).toBe(400);
+		expect(work).toBeGreaterThanOrEqual(Math.round(bitskip.macs / 1e6));
+		expect(work).toBeLessThanOrEqual(400);
 		// In one piece, the story would be one update or two.
 		const updates = await page.locator("#story").getAttribute("data-updates");
 		expect(Number(updates)).toBeGreaterThan(5);
@@ -135,7 +141,7 @@ describe.skipIf(!executablePath)("the page, in Chromium", () => {
 			await page.getByLabel("in this browser").check();
 			const local = await write(page);
 			expect(edge.tokens.length).toBeGreaterThan(20);
-			expect(local).toEqual(edge);
+			expect(story(local)).toEqual(story(edge));
 			expect(await status(page)).toMatch(/in this browser.*kernel dot(8|16)/);
 		}
 	});
@@ -149,7 +155,7 @@ describe.skipIf(!executablePath)("the page, in Chromium", () => {
 			await route.fulfill({ response, body });
 		});
 		await page.getByLabel("in this browser").check();
-		expect(await write(page)).toEqual(edge);
+		expect(story(await write(page))).toEqual(story(edge));
 		expect(await status(page)).toMatch(/kernel strict/);
 	});
 
@@ -207,7 +213,7 @@ describe.skipIf(!executablePath)("the page, in Chromium", () => {
 				);
 			}
 			await page.getByLabel("Tokens", { exact: true }).fill("200");
-			expect(await write(page)).toEqual(whole);
+			expect(story(await write(page))).toEqual(story(whole));
 		},
 	);
 
