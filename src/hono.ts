@@ -7,7 +7,8 @@
 import { createApp } from "./app.ts";
 import type { TextModel } from "./load.ts";
 
-export { createApp, type Service } from "./app.ts";
+export { createApp } from "./app.ts";
+export type { Service } from "./choice.ts";
 
 /**
  * `app.route("/", completions(model, { modelId: "stories" }))`

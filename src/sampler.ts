@@ -1,6 +1,9 @@
 /**
  * Picks tokens from logits.
  *
+ * The stages are those of Hugging Face Transformers, in its order: penalties, temperature, top-k,
+ * top-p over what top-k left, min-p. Penalties are OpenAI's and count generated tokens only.
+ *
  * @module
  */
 
@@ -9,80 +12,28 @@ import type { Sample } from "./engine.ts";
 export interface SamplerOptions {
 	/** 0 always picks the likeliest token; higher is more varied. */
 	temperature: number;
+	/** Picks among so many of the likeliest tokens; 0, the default, among all. */
+	topK?: number;
 	/** Picks among the likeliest tokens that together have this probability (nucleus sampling). */
 	topP: number;
-	/** Picks among so many of the likeliest tokens; 0, the default: among all. */
-	topK?: number;
-	/** Picks among tokens that have at least this share of the likeliest one's probability. Default 0. */
+	/** Picks among tokens at least this probable, as a share of the likeliest one's probability. */
 	minP?: number;
-	/** Taken from the logit of each token that was picked before. Default 0. */
+	/** Taken once from the logit of each token that was picked before. */
 	presencePenalty?: number;
-	/** Taken from a token's logit for each time that it was picked before. Default 0. */
+	/** Taken from a token's logit as often as it was picked before. */
 	frequencyPenalty?: number;
 	/** The same seed picks the same tokens. Any integer; only its low 32 bits count. */
 	seed: number;
 }
 
-/**
- * A sampler for one completion; it remembers what it has picked. The stages are those of OpenAI's API and,
- * for top-k and min-p, of Hugging Face's: penalties, temperature, top-k, top-p (Holtzman et al., 2020) of
- * what is left, min-p (Nguyen et al., 2024).
- */
-export function createSampler({
-	temperature,
-	topP,
-	topK = 0,
-	minP = 0,
-	presencePenalty = 0,
-	frequencyPenalty = 0,
-	seed,
-}: SamplerOptions): Sample {
-	const random = createRandom(seed);
-	const picked = new Map<number, number>();
-	const hasPenalty = presencePenalty !== 0 || frequencyPenalty !== 0;
-	const pickFrom = (logits: Float32Array): number => {
-		if (temperature === 0) return argmax(logits);
-		softmax(logits, temperature);
-		return topP < 1 || topK > 0 || minP > 0
-			? sampleTop(logits, { topK, topP, minP }, random())
-			: sampleAll(logits, random());
-	};
-	if (!hasPenalty) return pickFrom;
-	return (logits) => {
-		for (const [token, count] of picked) {
-			const penalty = presencePenalty + count * frequencyPenalty;
-			logits[token] = (logits[token] as number) - penalty;
-		}
-		const token = pickFrom(logits);
-		picked.set(token, (picked.get(token) ?? 0) + 1);
-		return token;
-	};
-}
-
-/** A token's natural log-probability, and those of the likeliest ones, the likeliest first. */
-export interface LogProbabilities {
-	chosen: number;
-	top: { token: number; logprob: number }[];
-}
-
-/** Log-probabilities of the model itself, before any sampler: of `token` and of the `count` likeliest. */
-export function logProbabilities(
-	logits: Float32Array,
-	token: number,
-	count: number,
-): LogProbabilities {
-	const peak = logits[argmax(logits)] as number;
-	let total = 0;
-	for (const logit of logits) total += Math.exp(logit - peak);
-	const offset = peak + Math.log(total);
-	const logprob = (id: number) => (logits[id] as number) - offset;
-	return {
-		chosen: logprob(token),
-		top: largest(logits, count).map((id) => ({
-			token: id,
-			logprob: logprob(id),
-		})),
-	};
+/** A sampler for one sequence: it remembers what it picked. Ties go to the lower id. */
+export function createSampler(options: SamplerOptions): Sample {
+	const { presencePenalty = 0, frequencyPenalty = 0 } = options;
+	const sample =
+		options.temperature === 0 ? argmax : createRandomSampler(options);
+	return presencePenalty === 0 && frequencyPenalty === 0
+		? sample
+		: penalize(sample, presencePenalty, frequencyPenalty);
 }
 
 /** The first of the largest. */
@@ -93,6 +44,40 @@ export function argmax(logits: Float32Array): number {
 	return best;
 }
 
+function penalize(sample: Sample, presence: number, frequency: number): Sample {
+	const counts = new Map<number, number>();
+	return (logits) => {
+		for (const [token, count] of counts)
+			logits[token] = (logits[token] as number) - presence - count * frequency;
+		const token = sample(logits);
+		counts.set(token, (counts.get(token) ?? 0) + 1);
+		return token;
+	};
+}
+
+function createRandomSampler({
+	temperature,
+	topK = 0,
+	topP,
+	minP = 0,
+	seed,
+}: SamplerOptions): Sample {
+	const random = createRandom(seed);
+	let ranking: Ranking | undefined;
+	return (weights) => {
+		softmax(weights, temperature);
+		const k = topK > 0 ? Math.min(topK, weights.length) : weights.length;
+		if (k === weights.length && topP === 1)
+			return pickAbove(weights, minP, random());
+		ranking ??= new Ranking(weights.length);
+		const total =
+			k === weights.length
+				? ranking.sortNucleus(weights, topP, minP)
+				: ranking.sortTop(weights, k);
+		return ranking.pick(weights, topP * total, minP, random());
+	};
+}
+
 /** In place: probabilities, not yet divided by their sum, of which the largest is 1. */
 function softmax(logits: Float32Array, temperature: number): void {
 	const peak = logits[argmax(logits)] as number;
@@ -100,74 +85,116 @@ function softmax(logits: Float32Array, temperature: number): void {
 		logits[i] = Math.exp(((logits[i] as number) - peak) / temperature);
 }
 
-function sampleAll(weights: Float32Array, random: number): number {
+/** One of the tokens of at least weight `minP`, in the order of ids. */
+function pickAbove(weights: Float32Array, minP: number, random: number) {
 	let total = 0;
-	for (const weight of weights) total += weight;
-	return pick(weights.keys(), weights, total * random);
-}
-
-/** Of weights of which the largest is 1. */
-function sampleTop(
-	weights: Float32Array,
-	{ topK, topP, minP }: { topK: number; topP: number; minP: number },
-	random: number,
-): number {
-	const isCut = topK > 0 && topK < weights.length;
-	let order: number[];
-	let total = 0;
-	if (isCut) {
-		order = largest(weights, topK);
-		for (const token of order) total += weights[token] as number;
-	} else {
-		for (const weight of weights) total += weight;
-		// All tokens below this together cannot have the rest of the probability, so few are sorted.
-		const cutoff = ((1 - topP) * total) / (weights.length - 1);
-		order = heaviest(weights, Math.min(1, Math.max(cutoff, minP)));
-	}
-	let kept = 0;
-	let mass = 0;
-	while (kept < order.length && mass < topP * total) {
-		const weight = weights[order[kept] as number] as number;
-		if (weight < minP) break;
-		mass += weight;
-		kept++;
-	}
-	return pick(order.slice(0, Math.max(kept, 1)), weights, mass * random);
-}
-
-/** The `count` largest, the largest first; of equals, the first. */
-function largest(values: Float32Array, count: number): number[] {
-	if (count === 0) return [];
-	const sorted = values.slice().sort();
-	const least = sorted[Math.max(values.length - count, 0)] as number;
-	return heaviest(values, least).slice(0, count);
-}
-
-/** All from `cutoff` on, the largest first; of equals, the first. */
-function heaviest(values: Float32Array, cutoff: number): number[] {
-	const tokens: number[] = [];
-	for (let i = 0; i < values.length; i++)
-		if ((values[i] as number) >= cutoff) tokens.push(i);
-	return tokens.sort(
-		(a, b) => (values[b] as number) - (values[a] as number) || a - b,
-	);
-}
-
-/** The token at which the running sum of weights passes `threshold`. */
-function pick(
-	tokens: Iterable<number>,
-	weights: Float32Array,
-	threshold: number,
-): number {
+	for (const weight of weights) if (weight >= minP) total += weight;
+	const threshold = total * random;
 	let sum = 0;
 	let last = 0;
-	for (const token of tokens) {
+	for (let token = 0; token < weights.length; token++) {
 		const weight = weights[token] as number;
-		if (weight > 0) last = token;
+		if (weight < minP || weight === 0) continue;
+		last = token;
 		sum += weight;
-		if (sum > threshold) return token;
+		if (sum > threshold) break;
 	}
 	return last;
+}
+
+/** A weight's high bits, by which top-k counts: sign, exponent, three bits of the mantissa. */
+const BUCKET_SHIFT = 20;
+/** Weights are at most 1. */
+const BUCKETS = (0x3f800000 >> BUCKET_SHIFT) + 1;
+/** Ids fit below a weight's 32 bits in a double's 53. */
+const ID_RANGE = 2 ** 21;
+
+/** Likeliest tokens first. Its buffers serve all tokens of a sequence. */
+class Ranking {
+	/** Sorted: a weight's bits, which order as the weight does, and below them the id, reversed. */
+	readonly #keys: Float64Array<ArrayBuffer>;
+	readonly #buckets = new Uint32Array(BUCKETS);
+	readonly #float = new Float32Array(1);
+	readonly #bits = new Uint32Array(this.#float.buffer);
+	#sorted = new Float64Array();
+
+	constructor(vocabSize: number) {
+		this.#keys = new Float64Array(vocabSize);
+	}
+
+	/** Sorts the tokens that can be in the nucleus. Returns the weight of all. */
+	sortNucleus(weights: Float32Array, topP: number, minP: number): number {
+		let total = 0;
+		for (const weight of weights) total += weight;
+		// All tokens below this together cannot have the rest of the probability, so few are sorted. The
+		// largest weight is 1.
+		const cutoff = Math.min(1, ((1 - topP) * total) / (weights.length - 1));
+		this.#sort(weights, Math.max(cutoff, minP));
+		return total;
+	}
+
+	/** Sorts the `k` largest. Returns their weight. */
+	sortTop(weights: Float32Array, k: number): number {
+		const buckets = this.#buckets.fill(0);
+		for (const weight of weights) {
+			const bucket = this.#bitsOf(weight) >>> BUCKET_SHIFT;
+			buckets[bucket] = (buckets[bucket] as number) + 1;
+		}
+		let bucket = BUCKETS;
+		for (let counted = 0; counted < k; ) counted += buckets[--bucket] as number;
+		this.#bits[0] = bucket << BUCKET_SHIFT;
+		this.#sort(weights, this.#float[0] as number);
+		this.#sorted = this.#sorted.subarray(this.#sorted.length - k);
+		let total = 0;
+		for (let rank = 0; rank < k; rank++)
+			total += weights[this.#at(rank)] as number;
+		return total;
+	}
+
+	/** One of the first tokens that together reach `nucleus`, of those of at least weight `minP`. */
+	pick(weights: Float32Array, nucleus: number, minP: number, random: number) {
+		let kept = 0;
+		let mass = 0;
+		for (
+			;
+			kept < this.#sorted.length && (kept === 0 || mass < nucleus);
+			kept++
+		) {
+			const weight = weights[this.#at(kept)] as number;
+			if (weight < minP || weight === 0) break;
+			mass += weight;
+		}
+		const threshold = mass * random;
+		let sum = 0;
+		let rank = 0;
+		for (; rank < kept - 1; rank++) {
+			sum += weights[this.#at(rank)] as number;
+			if (sum > threshold) break;
+		}
+		return this.#at(rank);
+	}
+
+	/** The token of so many likelier ones. */
+	#at(rank: number): number {
+		const key = this.#sorted[this.#sorted.length - 1 - rank] as number;
+		return ID_RANGE - 1 - (key % ID_RANGE);
+	}
+
+	#sort(weights: Float32Array, cutoff: number): void {
+		let count = 0;
+		for (let id = 0; id < weights.length; id++) {
+			const weight = weights[id] as number;
+			if (weight >= cutoff)
+				this.#keys[count++] =
+					this.#bitsOf(weight) * ID_RANGE + (ID_RANGE - 1 - id);
+		}
+		this.#sorted = this.#keys.subarray(0, count).sort();
+	}
+
+	#bitsOf(weight: number): number {
+		this.#float[0] = weight;
+		return this.#bits[0] as number;
+	}
 }
 
 /** Uniform in [0, 1): xoshiro128** (Blackman and Vigna, 2021), its state filled by splitmix32. */
