@@ -8,7 +8,7 @@ import { complete, type TextGenerator } from "./completion.ts";
 import { createEngine, type Engine } from "./engine.ts";
 import type { ExitOptions } from "./exit.ts";
 import type { ModelConfig } from "./image.ts";
-import { createSampler } from "./sampler.ts";
+import { createSampler, type SamplerOptions } from "./sampler.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 import { type Kernel, loadModel } from "./wasm.ts";
 
@@ -36,15 +36,10 @@ export interface Sources extends Omit<Parts, "module" | "image" | "tokenizer"> {
 	tokenizer: string | Response | URL;
 }
 
-export interface TextOptions {
+/** Sampler options default to the likeliest token always: temperature 0, topP 1, seed 0. */
+export interface TextOptions extends Partial<SamplerOptions> {
 	/** At most this many tokens; default: until the text or the context ends. */
 	maxTokens?: number;
-	/** Default 0: always the likeliest token. */
-	temperature?: number;
-	/** Default 1. */
-	topP?: number;
-	/** Default 0. The same seed writes the same text. */
-	seed?: number;
 	/** Texts that end the generation; they are not part of it. */
 	stop?: string[];
 	/** At most so many multiply-accumulates, the prompt's included. */
@@ -87,16 +82,12 @@ export function loadSync(parts: Parts): TextModel {
 		engine,
 		tokenizer,
 		generate(prompt, options = {}) {
-			const { budgetMacs, exit, signal, stop } = options;
+			const { budgetMacs, exit, signal, stop, maxTokens, ...sampler } = options;
 			if (budgetMacs !== undefined && exit)
 				throw new RangeError("give budgetMacs or exit, not both");
 			return complete(engine, tokenizer, prompt, {
-				maxTokens: options.maxTokens ?? model.config.maxSeqLen,
-				sample: createSampler({
-					temperature: options.temperature ?? 0,
-					topP: options.topP ?? 1,
-					seed: options.seed ?? 0,
-				}),
+				maxTokens: maxTokens ?? model.config.maxSeqLen,
+				sample: createSampler({ temperature: 0, topP: 1, seed: 0, ...sampler }),
 				exit:
 					budgetMacs === undefined
 						? (exit ?? { exit: "full" })
