@@ -32,7 +32,8 @@ cpSync("src/wasm_module.d.ts", `${OUT}/dist/wasm_module.d.ts`);
 for (const name of [
 	"build/strict.wasm",
 	"build/relaxed.wasm",
-	"build/assets",
+	"build/assets/stories.bitskip",
+	"build/assets/stories.tokenizer.json",
 	"docs",
 	"README.md",
 	"CHANGELOG.md",
@@ -40,6 +41,7 @@ for (const name of [
 ])
 	cpSync(name, `${OUT}/${name}`, { recursive: true });
 const {
+	private: _private,
 	scripts: _scripts,
 	devDependencies: _devDependencies,
 	optionalDependencies: _optionalDependencies,
