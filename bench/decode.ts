@@ -8,7 +8,6 @@
  * `--out` writes <name>.json and <name>.svg. The last line is JSON.
  */
 
-import { writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
@@ -23,7 +22,7 @@ import {
 	PROMPT,
 	quantile,
 } from "./measure.ts";
-import { writeChart } from "./plot.ts";
+import { writeChart, writeJson } from "./plot.ts";
 
 const { values } = parseArgs({
 	options: {
@@ -135,10 +134,7 @@ const result = {
 	summary,
 };
 if (values.out) {
-	await writeFile(
-		`${values.out}.json`,
-		`${JSON.stringify(result, null, "\t")}\n`,
-	);
+	await writeJson(`${values.out}.json`, result);
 	await writeChart(`${values.out}.svg`, {
 		title: "Decoding speed by exit",
 		subtitle: `${cpu}, one thread, Node ${process.version} and workerd ${workerdVersion}`,

@@ -10,14 +10,14 @@
  * is JSON.
  */
 
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { availableParallelism, cpus } from "node:os";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { loadFolder } from "../src/node.ts";
 import { measureQuality, type Quality, splitStories } from "../src/quality.ts";
 import { isKernel, KERNELS } from "../src/wasm.ts";
-import { writeChart } from "./plot.ts";
+import { writeChart, writeJson } from "./plot.ts";
 
 /**
  * Relative, in bits per byte. Both round the same numbers, but sums in another order push single
@@ -130,10 +130,7 @@ const result = {
 	...(values.pytorch && { pytorch }),
 };
 if (values.out) {
-	await writeFile(
-		`${values.out}.json`,
-		`${JSON.stringify(result, null, "\t")}\n`,
-	);
+	await writeJson(`${values.out}.json`, result);
 	await writeChart(`${values.out}.svg`, {
 		title: "Quality against work, by exit",
 		subtitle: `${basename(path)}, ${stories.length} stories; lower and further left is better`,

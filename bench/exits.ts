@@ -10,7 +10,7 @@
  * The last line is JSON.
  */
 
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { gateMacs, headMacs, tokenMacs } from "../src/cost.ts";
@@ -20,7 +20,7 @@ import { loadFolder } from "../src/node.ts";
 import { crossEntropy, splitStories } from "../src/quality.ts";
 import { argmax } from "../src/sampler.ts";
 import type { Model } from "../src/wasm.ts";
-import { writeChart } from "./plot.ts";
+import { writeChart, writeJson } from "./plot.ts";
 
 const THRESHOLDS = [0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.94];
 const BUDGETS = [0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95, 1.05];
@@ -193,10 +193,7 @@ const result = {
 	points,
 };
 if (values.out) {
-	await writeFile(
-		`${values.out}.json`,
-		`${JSON.stringify(result, null, "\t")}\n`,
-	);
+	await writeJson(`${values.out}.json`, result);
 	const series = (y: "bitsPerByte" | "agreement") =>
 		Object.fromEntries(
 			["layer", "gate", "gate, catch-up", "confidence", "budget"].map(

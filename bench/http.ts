@@ -8,12 +8,11 @@
  * JSON.
  */
 
-import { writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { startWorker } from "../scripts/wrangler.ts";
 import { median, quantile } from "./measure.ts";
-import { writeChart } from "./plot.ts";
+import { writeChart, writeJson } from "./plot.ts";
 import { findWorkerd, residentBytes } from "./workerd.ts";
 
 const STREAMS = [1, 2, 4, 8, 16, 32, 64];
@@ -155,10 +154,7 @@ const result = {
 	fairness,
 };
 if (values.out) {
-	await writeFile(
-		`${values.out}.json`,
-		`${JSON.stringify(result, null, "\t")}\n`,
-	);
+	await writeJson(`${values.out}.json`, result);
 	await writeChart(`${values.out}.svg`, {
 		title: "The endpoint under load",
 		subtitle: `${cpus()[0]?.model}, local workerd behind wrangler's proxy`,

@@ -1,5 +1,5 @@
 /**
- * Line charts as SVG, drawn by Vega-Lite.
+ * Results as files: JSON, and line charts as SVG, drawn by Vega-Lite.
  *
  * @module
  */
@@ -18,6 +18,10 @@ export interface Chart {
 	/** Whether points are marked: a few measurements, not a curve of many. */
 	points?: boolean;
 	yDomain?: [number, number];
+}
+
+export function writeJson(path: string, result: object): Promise<void> {
+	return writeFile(path, `${JSON.stringify(result, null, "\t")}\n`);
 }
 
 export async function writeChart(path: string, chart: Chart): Promise<void> {
