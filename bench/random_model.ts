@@ -5,8 +5,8 @@
  */
 
 import type { ModelConfig } from "../src/image.ts";
-import { packTensors } from "../src/pack.ts";
-import { inMemory, type Tensor } from "../src/safetensors.ts";
+import { packTensors } from "../src/pack/pack.ts";
+import { inMemory, type Tensor } from "../src/pack/safetensors.ts";
 
 /** The two shapes of the design; both leave early at 6, 12 and 18 of 24 layers. */
 export const SHAPES = {

@@ -12,7 +12,7 @@ import {
 	type ByteSource,
 	readSafetensors,
 	type Tensor,
-} from "./safetensors.ts";
+} from "./pack/safetensors.ts";
 
 export interface Folder {
 	configJson: unknown;

@@ -7,8 +7,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { openFolder, readText } from "./folder.ts";
-import { parseHuggingFaceConfig } from "./huggingface.ts";
-import { packTensors } from "./pack.ts";
+import { parseHuggingFaceConfig } from "./pack/huggingface.ts";
+import { packTensors } from "./pack/pack.ts";
 import { pickKernel } from "./pick_kernel.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 import { buildOf, type Kernel, loadModel, type Model } from "./wasm.ts";

@@ -6,12 +6,12 @@
 
 import relaxed from "../build/relaxed.wasm";
 import strict from "../build/strict.wasm";
-import { createApp } from "./app.ts";
-import type { Service } from "./choice.ts";
 import { createEngine } from "./engine.ts";
+import { createApp } from "./http/app.ts";
+import type { Service } from "./http/choice.ts";
+import { type Assets, createSite } from "./http/site.ts";
 import { type Metered, operate } from "./operations/operate.ts";
 import type { OperationsBindings } from "./operations/settings.ts";
-import { type Assets, createSite } from "./site.ts";
 import { createTokenizer } from "./tokenizer.ts";
 import { buildOf, type Kernel, loadModel } from "./wasm.ts";
 

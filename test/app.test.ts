@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { createApp } from "../src/app.ts";
-import type { Service } from "../src/choice.ts";
 import { EngineError } from "../src/engine.ts";
 import { ExitError } from "../src/exit.ts";
+import { createApp } from "../src/http/app.ts";
+import type { Service } from "../src/http/choice.ts";
 import { createTokenizer } from "../src/tokenizer.ts";
 import { type FakeEngine, fakeEngine } from "./support/fake.ts";
 import { readText } from "./support/files.ts";

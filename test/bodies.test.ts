@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { modules } from "#modules";
-import { createApp } from "../src/app.ts";
 import { createEngine } from "../src/engine.ts";
+import { createApp } from "../src/http/app.ts";
 import { createTokenizer } from "../src/tokenizer.ts";
 import { loadModel } from "../src/wasm.ts";
 import { readFile, readText } from "./support/files.ts";

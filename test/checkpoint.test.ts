@@ -1,16 +1,20 @@
 import { describe, expect, it } from "vitest";
 import { modules } from "#modules";
 import { randomImage, SHAPES } from "../bench/random_model.ts";
-import { Checkpoint } from "../src/checkpoint.ts";
+import { Checkpoint } from "../src/pack/checkpoint.ts";
 import {
 	type PackOptions,
 	parseHuggingFaceConfig,
 	type Storage,
-} from "../src/huggingface.ts";
-import { pack, packTensors } from "../src/pack.ts";
-import { inMemory, readSafetensors, type Tensor } from "../src/safetensors.ts";
-import { imageSize, sequenceBytes } from "../src/size.ts";
-import { ternaryCodes } from "../src/tiles.ts";
+} from "../src/pack/huggingface.ts";
+import { pack, packTensors } from "../src/pack/pack.ts";
+import {
+	inMemory,
+	readSafetensors,
+	type Tensor,
+} from "../src/pack/safetensors.ts";
+import { imageSize, sequenceBytes } from "../src/pack/size.ts";
+import { ternaryCodes } from "../src/pack/tiles.ts";
 import { loadModel } from "../src/wasm.ts";
 import { Xxh32, xxh32 } from "../src/xxh32.ts";
 import { packVectors, readFile, readText, SYSTEMS } from "./support/files.ts";

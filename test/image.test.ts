@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import { modules } from "#modules";
 import { createEngine } from "../src/engine.ts";
 import type { ExitOptions } from "../src/exit.ts";
-import { parseHuggingFaceConfig } from "../src/huggingface.ts";
 import { FIELDS, HEADER_SIZE, readConfig } from "../src/image.ts";
-import { pack, seal } from "../src/pack.ts";
-import { inMemory, readSafetensors } from "../src/safetensors.ts";
-import { quantizeRows, tileTernary } from "../src/tiles.ts";
+import { parseHuggingFaceConfig } from "../src/pack/huggingface.ts";
+import { pack, seal } from "../src/pack/pack.ts";
+import { inMemory, readSafetensors } from "../src/pack/safetensors.ts";
+import { quantizeRows, tileTernary } from "../src/pack/tiles.ts";
 import { loadModel, ModelError } from "../src/wasm.ts";
 import { packVectors, readFile, readText } from "./support/files.ts";
 

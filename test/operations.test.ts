@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { modules } from "#modules";
-import { createApp } from "../src/app.ts";
-import type { Service } from "../src/choice.ts";
 import { createEngine, type Engine } from "../src/engine.ts";
 import type { ExitOptions } from "../src/exit.ts";
+import { createApp } from "../src/http/app.ts";
+import type { Service } from "../src/http/choice.ts";
 import { Account } from "../src/operations/account.ts";
 import { meter, mostMacs } from "../src/operations/meter.ts";
 import { type Metered, operate } from "../src/operations/operate.ts";

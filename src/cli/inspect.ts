@@ -7,10 +7,10 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { openFolder } from "../folder.ts";
-import { parseHuggingFaceConfig } from "../huggingface.ts";
 import type { ModelConfig } from "../image.ts";
 import { describePath, readModule } from "../node.ts";
-import { formatReport, report } from "../report.ts";
+import { parseHuggingFaceConfig } from "../pack/huggingface.ts";
+import { formatReport, report } from "../pack/report.ts";
 import { loadModel, verifyConfig } from "../wasm.ts";
 import { type Command, UsageError } from "./command.ts";
 

@@ -15,10 +15,10 @@ import {
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { openFolder, readText } from "../folder.ts";
-import { parseHuggingFaceConfig } from "../huggingface.ts";
 import { readModule, tokenizerBeside } from "../node.ts";
-import { writeImage } from "../pack.ts";
-import { formatReport, megabytes, report } from "../report.ts";
+import { parseHuggingFaceConfig } from "../pack/huggingface.ts";
+import { writeImage } from "../pack/pack.ts";
+import { formatReport, megabytes, report } from "../pack/report.ts";
 import { verifyConfig } from "../wasm.ts";
 import { type Command, Progress, parseNumber, UsageError } from "./command.ts";
 

@@ -7,9 +7,9 @@
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { serve as listen } from "@hono/node-server";
-import { createApp } from "../app.ts";
-import type { Service } from "../choice.ts";
 import { createEngine } from "../engine.ts";
+import { createApp } from "../http/app.ts";
+import type { Service } from "../http/choice.ts";
 import { loadPath } from "../node.ts";
 import { isKernel, KERNELS } from "../wasm.ts";
 import { type Command, parseNumber, UsageError } from "./command.ts";

@@ -6,7 +6,7 @@
 
 import { timingSafeEqual } from "hono/utils/buffer";
 import { sha256 } from "hono/utils/crypto";
-import { ApiError } from "../error.ts";
+import { ApiError } from "../http/error.ts";
 import { ANONYMOUS } from "./account.ts";
 
 /** As much of a key's hash as tells a deployment's keys apart, and tells nothing of the key. */

@@ -6,8 +6,8 @@
 
 import { gateMacs, headMacs, tokensMacs } from "../cost.ts";
 import type { Engine } from "../engine.ts";
-import { ApiError } from "../error.ts";
 import type { ExitOptions } from "../exit.ts";
+import { ApiError } from "../http/error.ts";
 import type { ModelConfig } from "../image.ts";
 import { type Account, ANONYMOUS } from "./account.ts";
 import type { Settings } from "./settings.ts";

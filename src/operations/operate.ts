@@ -7,7 +7,7 @@
 import { type Context, type ExecutionContext, Hono } from "hono";
 import { cors } from "hono/cors";
 import type { Engine } from "../engine.ts";
-import { ApiError, toApiError } from "../error.ts";
+import { ApiError, toApiError } from "../http/error.ts";
 import { Account, logLine, writeDataPoint } from "./account.ts";
 import { identify } from "./keys.ts";
 import { meter } from "./meter.ts";

@@ -5,7 +5,7 @@
  */
 
 import { sha256 } from "hono/utils/crypto";
-import { ApiError } from "../error.ts";
+import { ApiError } from "../http/error.ts";
 
 /** Parameters that are text even where it looks like a number. */
 const TEXTS = new Set(["model", "prompt", "stop", "suffix", "user"]);

@@ -1,6 +1,10 @@
 import { inject } from "vitest";
-import { pack } from "../../src/pack.ts";
-import { inMemory, readSafetensors, toFloat32 } from "../../src/safetensors.ts";
+import { pack } from "../../src/pack/pack.ts";
+import {
+	inMemory,
+	readSafetensors,
+	toFloat32,
+} from "../../src/pack/safetensors.ts";
 
 declare module "vitest" {
 	interface ProvidedContext {

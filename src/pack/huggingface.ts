@@ -5,7 +5,7 @@
  */
 
 import * as z from "zod";
-import { HADAMARD_PLACES, MAX_EXITS, type ModelConfig } from "./image.ts";
+import { HADAMARD_PLACES, MAX_EXITS, type ModelConfig } from "../image.ts";
 
 const TIED =
 	"must be true: the engine has one embedding, which is the head too. Train with tied embeddings, or tie them";

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { createApp } from "./app.ts";
-import type { TextModel } from "./load.ts";
+import { createApp } from "../http/app.ts";
+import type { TextModel } from "../load.ts";
 
-export { createApp } from "./app.ts";
-export type { Service } from "./choice.ts";
+export { createApp } from "../http/app.ts";
+export type { Service } from "../http/choice.ts";
 
 /**
  * `app.route("/", completions(model, { modelId: "stories" }))`

@@ -5,13 +5,19 @@
  * @module
  */
 
+import {
+	FIELDS,
+	HEADER_SIZE,
+	type ModelConfig,
+	writeConfig,
+} from "../image.ts";
+import { Xxh32 } from "../xxh32.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import {
 	type PackOptions,
 	parseHuggingFaceConfig,
 	type Storage,
 } from "./huggingface.ts";
-import { FIELDS, HEADER_SIZE, type ModelConfig, writeConfig } from "./image.ts";
 import { inMemory, readSafetensors, type Tensor } from "./safetensors.ts";
 import { imageSize } from "./size.ts";
 import {
@@ -22,7 +28,6 @@ import {
 	tileInt7,
 	tileTernary,
 } from "./tiles.ts";
-import { Xxh32 } from "./xxh32.ts";
 
 /** Where an image goes; `bytes` may be reused after the call. */
 export type Write = (bytes: Uint8Array, position: number) => void;

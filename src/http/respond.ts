@@ -6,6 +6,7 @@
 
 import type { Context } from "hono";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
+import type { GenerationSummary } from "../engine.ts";
 import {
 	beginChoice,
 	type ChoiceOptions,
@@ -13,7 +14,6 @@ import {
 	type Service,
 	type TokenLogprobs,
 } from "./choice.ts";
-import type { GenerationSummary } from "./engine.ts";
 import { toApiError } from "./error.ts";
 import { extension, type Format, serverTiming, usage } from "./format.ts";
 import type { CommonRequest } from "./request.ts";

@@ -4,9 +4,9 @@
  * @module
  */
 
+import type { GenerationSummary } from "../engine.ts";
+import type { Tokenizer } from "../tokenizer.ts";
 import type { TokenLogprobs } from "./choice.ts";
-import type { GenerationSummary } from "./engine.ts";
-import type { Tokenizer } from "./tokenizer.ts";
 
 type FinishReason = GenerationSummary["finishReason"];
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { HEADER_SIZE, type ModelConfig } from "./image.ts";
+import { HEADER_SIZE, type ModelConfig } from "../image.ts";
 import { roundUp } from "./tiles.ts";
 
 const align64 = (n: number) => roundUp(n, 64);

@@ -5,8 +5,8 @@
  */
 
 import { HTTPException } from "hono/http-exception";
-import { EngineError } from "./engine.ts";
-import { ExitError } from "./exit.ts";
+import { EngineError } from "../engine.ts";
+import { ExitError } from "../exit.ts";
 
 /** An error that a client sees. */
 export class ApiError extends HTTPException {

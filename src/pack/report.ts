@@ -4,8 +4,8 @@
  * @module
  */
 
-import { headMacs, layerMacs } from "./cost.ts";
-import type { ModelConfig } from "./image.ts";
+import { headMacs, layerMacs } from "../cost.ts";
+import type { ModelConfig } from "../image.ts";
 import { imageSize, sequenceBytes } from "./size.ts";
 
 /** Cloudflare Workers: memory of an isolate, and the largest file among a Worker's assets, bytes. */

@@ -4,14 +4,14 @@
  * @module
  */
 
-import { complete, type TextPiece } from "./completion.ts";
-import type { Engine, GenerationSummary } from "./engine.ts";
+import { complete, type TextPiece } from "../completion.ts";
+import type { Engine, GenerationSummary } from "../engine.ts";
+import { ExitError, type ExitOptions } from "../exit.ts";
+import { type LogProbabilities, logProbabilities } from "../logprobs.ts";
+import { createSampler } from "../sampler.ts";
+import type { Tokenizer } from "../tokenizer.ts";
 import { ApiError, toApiError } from "./error.ts";
-import { ExitError, type ExitOptions } from "./exit.ts";
-import { type LogProbabilities, logProbabilities } from "./logprobs.ts";
 import type { CommonRequest } from "./request.ts";
-import { createSampler } from "./sampler.ts";
-import type { Tokenizer } from "./tokenizer.ts";
 
 /** What the endpoint serves. */
 export interface Service {
