@@ -38,9 +38,8 @@ const STEPS: Step[] = [
 		],
 		inputs: [
 			...globSync("models/stories/*.{json,safetensors}"),
-			...["pack", "checkpoint", "image", "safetensors", "size", "tiles"].map(
-				(name) => `src/${name}.ts`,
-			),
+			...globSync("src/pack/*.ts"),
+			"src/image.ts",
 		],
 		command: [
 			"src/cli/main.ts",
@@ -50,7 +49,11 @@ const STEPS: Step[] = [
 		],
 	},
 	{
-		outputs: ["build/assets/index.html", "build/assets/page/page.js"],
+		outputs: [
+			"build/assets/index.html",
+			"build/assets/page/page.js",
+			"build/assets/docs/index.html",
+		],
 		inputs: [
 			...globSync("src/**/*.{ts,html,css}"),
 			...globSync("build/{strict,relaxed}.wasm"),

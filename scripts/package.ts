@@ -46,6 +46,7 @@ const {
 	devDependencies: _devDependencies,
 	optionalDependencies: _optionalDependencies,
 	allowScripts: _allowScripts,
+	scarfSettings: _scarfSettings,
 	"size-limit": _sizeLimit,
 	...manifest
 } = JSON.parse(readFileSync("package.json", "utf8"));

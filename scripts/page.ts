@@ -1,4 +1,7 @@
-/** Bundles the page and its Web Worker into the assets, with the modules they need beside them. */
+/**
+ * Bundles the page and its Web Worker into the assets, with the modules they need beside them; and the
+ * API's documentation, Swagger UI on /openapi.json.
+ */
 
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,7 +11,9 @@ import type { Manifest, ModelFile } from "../src/page/manifest.ts";
 import { curve } from "./curve.ts";
 
 const ASSETS = "build/assets";
+const SWAGGER_UI = "node_modules/swagger-ui-dist";
 mkdirSync(`${ASSETS}/page`, { recursive: true });
+mkdirSync(`${ASSETS}/docs`, { recursive: true });
 const digest = createHash("sha256");
 
 /** Counts the file at `url` of the assets into the version. */
@@ -38,6 +43,10 @@ writeFileSync(
 	`${ASSETS}/index.html`,
 	html.replace("<!-- curve -->", () => curve(points)).replace(/\n\t+/g, "\n"),
 );
+for (const name of ["swagger-ui.css", "swagger-ui-bundle.js", "LICENSE"])
+	copyFileSync(`${SWAGGER_UI}/${name}`, `${ASSETS}/docs/${name}`);
+for (const name of ["index.html", "docs.js"])
+	copyFileSync(`src/page/docs/${name}`, `${ASSETS}/docs/${name}`);
 
 function manifest(): Manifest {
 	for (const name of ["relaxed.wasm", "strict.wasm"])

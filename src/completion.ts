@@ -4,18 +4,24 @@
  * @module
  */
 
-import type { Engine, GenerateOptions, GenerationSummary } from "./engine.ts";
+import type {
+	Engine,
+	GeneratedToken,
+	GenerateOptions,
+	GenerationSummary,
+} from "./engine.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-export interface TextPiece {
-	/** Text that is certain not to belong to a stop string; may be empty. */
-	text: string;
-	/** The depth at which the token that brought it left the model; none for the last remainder. */
-	exitLayer?: number;
-	/** Work of the request up to that token, as GeneratedToken has it. */
-	macs?: number;
-	macsFull?: number;
-}
+type TokenWork = Pick<GeneratedToken, "exitLayer" | "macs" | "macsFull">;
+
+/**
+ * Text that is certain not to belong to a stop string, maybe none, with the work up to the token that brought
+ * it; the last remainder has no token of its own.
+ */
+export type TextPiece = { text: string } & (
+	| TokenWork
+	| { [name in keyof TokenWork]?: undefined }
+);
 
 /** Yields pieces, returns what they cost. */
 export type TextGenerator = AsyncGenerator<TextPiece, GenerationSummary>;

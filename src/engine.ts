@@ -73,6 +73,8 @@ export class EngineError extends Error {
 
 export interface Engine {
 	readonly config: ModelConfig;
+	/** Names the model's bits: where it is the same, so are all tokens. */
+	readonly fingerprint: string;
 	/**
 	 * Continues `prompt` (token ids, at least one, each below `vocabSize`). The end-of-text token is
 	 * consumed, not yielded. Sending `true` into the generator ends it as that token does. Where all
@@ -97,6 +99,7 @@ export function createEngine(model: Model): Engine {
 	const pool = new SequencePool(model.sequences);
 	return {
 		config,
+		fingerprint: model.fingerprint,
 		async *generate(prompt, options) {
 			validate(prompt, options, config);
 			const policy = createPolicy(

@@ -117,6 +117,13 @@ export function readConfig(image: Uint8Array): ModelConfig {
 	};
 }
 
+/** Names a model's bits: the checksum in its image's header. */
+export function readFingerprint(image: Uint8Array): string {
+	const view = new DataView(image.buffer, image.byteOffset, image.byteLength);
+	const checksum = view.getUint32(FIELDS.checksum, true);
+	return `fp_${checksum.toString(16).padStart(8, "0")}`;
+}
+
 /** Writes all of the header but `size` and `checksum`. */
 export function writeConfig(image: Uint8Array, config: ModelConfig): void {
 	const view = new DataView(image.buffer, image.byteOffset, image.byteLength);

@@ -12,6 +12,7 @@ import {
 	HEADER_SIZE,
 	type ModelConfig,
 	readConfig,
+	readFingerprint,
 	VERSION,
 	writeConfig,
 } from "./image.ts";
@@ -88,6 +89,8 @@ export function buildOf(kernel: Kernel): "strict" | "relaxed" {
 /** A loaded model. All sequences share its weights; each has its own keys and values. */
 export interface Model {
 	readonly config: ModelConfig;
+	/** Names the model's bits. */
+	readonly fingerprint: string;
 	readonly sequences: number;
 	/** What the matrix products use now. */
 	readonly kernel: Kernel;
@@ -156,6 +159,7 @@ export function loadModel(
 	);
 	return {
 		config,
+		fingerprint: readFingerprint(image),
 		sequences,
 		get kernel() {
 			return kernel;

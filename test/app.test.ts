@@ -50,6 +50,7 @@ describe("POST /v1/completions", () => {
 			object: "text_completion",
 			created: expect.any(Number),
 			model: "test",
+			system_fingerprint: "fp_test",
 			choices: [
 				{ index: 0, text: STORY, logprobs: null, finish_reason: "stop" },
 			],

@@ -143,6 +143,57 @@ describe("keys", () => {
 		expect(opened).toBeGreaterThan(50);
 	});
 
+	it("no headers at all lead to a 5xx, a secret or a stack trace", async () => {
+		const ask = serve();
+		const name = fc.constantFrom(
+			...["Accept", "Accept-Encoding", "Cookie", "If-None-Match", "Origin"],
+			...["Content-Type", "Content-Length", "Transfer-Encoding", "Expect"],
+			...["X-Request-Id", "X-Forwarded-For", "CF-Connecting-IP", "Range"],
+			...["Access-Control-Request-Method", "X-HTTP-Method-Override", "Host"],
+		);
+		const value = fc.oneof(
+			fc.string({ unit: "grapheme-ascii" }),
+			fc.constantFrom("*", "0", "-1", "1e99", "chunked", "application/json"),
+		);
+		const request = fc.record({
+			headers: fc.dictionary(name, value, { maxKeys: 5 }),
+			path: fc.constantFrom(completions, "/v1/models", "/tokenize", "/metrics"),
+			method: fc.constantFrom("GET", "POST", "OPTIONS", "PUT", "HEAD"),
+			hasKey: fc.boolean(),
+		});
+		const statuses = new Set<number>();
+		const property = async ({
+			headers,
+			path,
+			method,
+			hasKey,
+		}: typeof request extends fc.Arbitrary<infer T> ? T : never) => {
+			const isPost = method === "POST";
+			const response = await ask(path, {
+				method,
+				headers,
+				env,
+				...(hasKey && { key: KEY }),
+				...(isPost && { body: { max_tokens: 1, content: "a" } }),
+			});
+			const answer = await response.text();
+			expect([200, 204, 304, 400, 401, 404, 405, 413]).toContain(
+				response.status,
+			);
+			statuses.add(response.status);
+			const all = answer + JSON.stringify([...response.headers]);
+			expect(all).not.toContain(KEY);
+			expect(all).not.toMatch(/\n\s+at |node_modules|\.ts:\d/);
+			for (const error of errors) expect(String(error)).not.toContain(KEY);
+		};
+		await fc.assert(fc.asyncProperty(request, property), {
+			numRuns: 2000,
+			seed: 1,
+		});
+		for (const status of [200, 204, 401, 404])
+			expect(statuses).toContain(status);
+	});
+
 	it("a route that nobody thought of guarding computes nothing without a key", () => {
 		const account = new Account("POST", "/new");
 		const caps = readSettings(env);

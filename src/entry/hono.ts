@@ -7,7 +7,7 @@
 import { createApp } from "../http/app.ts";
 import type { TextModel } from "../load.ts";
 
-export { createApp } from "../http/app.ts";
+export { type AppType, createApp } from "../http/app.ts";
 export type { Service } from "../http/choice.ts";
 
 /**

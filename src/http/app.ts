@@ -5,28 +5,32 @@
  * @module
  */
 
-import { type Context, Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { cors } from "hono/cors";
 import { requestId } from "hono/request-id";
 import { secureHeaders } from "hono/secure-headers";
+import { refuseInvalid } from "./body.ts";
 import { chatPrompt } from "./chat.ts";
 import type { Service } from "./choice.ts";
 import { ApiError, toApiError } from "./error.ts";
 import { chatFormat, completionFormat, tokenText } from "./format.ts";
-import {
-	ChatRequest,
-	CompletionRequest,
-	DetokenizeRequest,
-	parseRequest,
-	TokenizeRequest,
-} from "./request.ts";
 import { respond } from "./respond.ts";
+import * as routes from "./routes.ts";
 
 /** nginx's status for a client that left; nobody reads it. */
 const CLIENT_CLOSED_REQUEST = 499 as 400;
-/** Largest request body, bytes: many times what the context can hold. */
-const MAX_BODY = 64 * 1024;
+
+export interface Env<Bindings> {
+	Bindings: Bindings;
+	Variables: {
+		/** Aborts when the client leaves. The request's own: what middleware wraps is another request. */
+		signal: AbortSignal;
+	};
+}
+
+/** The routes for Hono's client: `hc<AppType>("https://...")`. */
+export type AppType = ReturnType<typeof createApp<object>>;
 
 /**
  * The endpoint's routes.
@@ -35,9 +39,11 @@ const MAX_BODY = 64 * 1024;
 export function createApp<Bindings extends object>(
 	getService: (env: Bindings) => Promise<Service>,
 ) {
-	const app = new Hono<{ Bindings: Bindings }>();
+	const app = new OpenAPIHono<Env<Bindings>>({
+		defaultHook: refuseInvalid,
+	});
 	app.onError((error, c) => {
-		if (c.req.raw.signal.aborted) return c.body(null, CLIENT_CLOSED_REQUEST);
+		if (c.var.signal.aborted) return c.body(null, CLIENT_CLOSED_REQUEST);
 		const known = toApiError(error);
 		if (known.status === 500) console.error(error);
 		return c.json(known.body, known.status as 500);
@@ -46,6 +52,29 @@ export function createApp<Bindings extends object>(
 		const message = `no ${c.req.method} ${c.req.path} here; see GET /`;
 		return c.json(new ApiError(404, message).body, 404);
 	});
+	app.use(
+		async (c, next) => {
+			c.set("signal", c.req.raw.signal);
+			await next();
+		},
+		requestId(),
+		secureHeaders(),
+		cors(),
+	);
+	for (const [name, schema] of Object.entries(routes.chunks))
+		app.openAPIRegistry.register(name, schema);
+	app.doc31("/openapi.json", (c) => ({
+		openapi: "3.1.0",
+		info: {
+			title: "BitSkip Edge",
+			version: "0.1.0",
+			description: INDEX,
+			license: { name: "MIT", identifier: "MIT" },
+		},
+		servers: [{ url: new URL(c.req.url).origin }],
+	}));
+	app.get("/", (c) => c.text(INDEX));
+
 	const serviceOf = (c: Context) => getService(c.env as Bindings);
 	/** The service, if it has the model that the request names. */
 	const serviceFor = async (c: Context, model: string | undefined) => {
@@ -61,29 +90,22 @@ export function createApp<Bindings extends object>(
 			);
 		return service;
 	};
-	const limit = bodyLimit({
-		maxSize: MAX_BODY,
-		onError: () => {
-			throw new ApiError(413, `the body is larger than ${MAX_BODY} bytes`);
-		},
-	});
 	return app
-		.use(requestId(), secureHeaders(), cors())
-		.get("/", (c) => c.text(INDEX))
-		.get("/health", async (c) => {
+		.openapi(routes.health, async (c) => {
 			await serviceOf(c);
-			return c.json({ status: "ok" });
+			return c.json({ status: "ok" as const }, 200);
 		})
-		.get("/v1/models", async (c) => {
+		.openapi(routes.listModels, async (c) => {
 			const { modelId } = await serviceOf(c);
-			return c.json({ object: "list", data: [describeModel(modelId)] });
+			const data = [describeModel(modelId)];
+			return c.json({ object: "list" as const, data }, 200);
 		})
-		.get("/v1/models/:id", async (c) => {
-			const { modelId } = await serviceFor(c, c.req.param("id"));
-			return c.json(describeModel(modelId));
+		.openapi(routes.readModel, async (c) => {
+			const { modelId } = await serviceFor(c, c.req.valid("param").id);
+			return c.json(describeModel(modelId), 200);
 		})
-		.post("/v1/completions", limit, async (c) => {
-			const request = parseRequest(CompletionRequest, await readJson(c));
+		.openapi(routes.createCompletion, async (c) => {
+			const request = c.req.valid("json");
 			const service = await serviceFor(c, request.model);
 			const { tokenizer } = service;
 			const textOf = (prompt: string | number[]) =>
@@ -101,10 +123,11 @@ export function createApp<Bindings extends object>(
 			);
 			const hasLogprobs = typeof request.logprobs === "number";
 			const format = completionFormat(tokenizer, hasLogprobs);
-			return respond(c, { service, request, format, choices });
+			const { signal } = c.var;
+			return respond(c, { service, request, format, choices, signal });
 		})
-		.post("/v1/chat/completions", limit, async (c) => {
-			const request = parseRequest(ChatRequest, await readJson(c));
+		.openapi(routes.createChatCompletion, async (c) => {
+			const request = c.req.valid("json");
 			const service = await serviceFor(c, request.model);
 			const prompt = chatPrompt(request.messages);
 			const choices = Array.from({ length: request.n }, (_, index) => ({
@@ -118,22 +141,23 @@ export function createApp<Bindings extends object>(
 				topLogprobs: request.logprobs ? request.top_logprobs : undefined,
 			}));
 			const format = chatFormat(service.tokenizer, request.logprobs);
-			return respond(c, { service, request, format, choices });
+			const { signal } = c.var;
+			return respond(c, { service, request, format, choices, signal });
 		})
-		.post("/tokenize", limit, async (c) => {
-			const request = parseRequest(TokenizeRequest, await readJson(c));
+		.openapi(routes.tokenize, async (c) => {
+			const { content, add_special, with_pieces } = c.req.valid("json");
 			const { tokenizer, engine } = await serviceOf(c);
 			const ids = [
-				...(request.add_special ? [engine.config.bosTokenId] : []),
-				...tokenizer.encode(request.content),
+				...(add_special ? [engine.config.bosTokenId] : []),
+				...tokenizer.encode(content),
 			];
-			const tokens = request.with_pieces
+			const tokens = with_pieces
 				? ids.map((id) => ({ id, piece: tokenText(tokenizer, id) }))
 				: ids;
-			return c.json({ tokens });
+			return c.json({ tokens }, 200);
 		})
-		.post("/detokenize", limit, async (c) => {
-			const { tokens } = parseRequest(DetokenizeRequest, await readJson(c));
+		.openapi(routes.detokenize, async (c) => {
+			const { tokens } = c.req.valid("json");
 			const { tokenizer } = await serviceOf(c);
 			const decoder = tokenizer.decoder();
 			tokens.forEach((id, i) => {
@@ -143,7 +167,7 @@ export function createApp<Bindings extends object>(
 					});
 			});
 			const content = tokens.map((id) => decoder.push(id)).join("");
-			return c.json({ content: content + decoder.end() });
+			return c.json({ content: content + decoder.end() }, 200);
 		});
 }
 
@@ -153,21 +177,10 @@ POST /v1/completions        OpenAI's completions API, streaming and not
 POST /v1/chat/completions   the chat: what all have said is a story, which goes on
 GET  /v1/models
 POST /tokenize, /detokenize
+GET  /openapi.json
 GET  /health
 `;
 
-async function readJson(c: Context): Promise<unknown> {
-	const text = await c.req.text();
-	try {
-		return JSON.parse(text);
-	} catch (error) {
-		throw new ApiError(
-			400,
-			`the body is not JSON: ${(error as Error).message}`,
-		);
-	}
-}
-
 function describeModel(id: string) {
-	return { id, object: "model", created: 0, owned_by: "bitskip" };
+	return { id, object: "model" as const, created: 0, owned_by: "bitskip" };
 }

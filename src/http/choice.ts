@@ -39,10 +39,10 @@ export interface TokenLogprobs extends LogProbabilities {
 	token: number;
 }
 
-export interface ChoicePiece extends TextPiece {
+export type ChoicePiece = TextPiece & {
 	/** Of the token that brought this piece, where asked for. */
 	logprobs?: TokenLogprobs;
-}
+};
 
 export type ChoicePieces = AsyncGenerator<ChoicePiece, GenerationSummary>;
 

@@ -7,10 +7,11 @@
 import { HTTPException } from "hono/http-exception";
 import { EngineError } from "../engine.ts";
 import { ExitError } from "../exit.ts";
+import type { ErrorBody } from "./response.ts";
 
 /** An error that a client sees. */
 export class ApiError extends HTTPException {
-	readonly body: OpenAiError;
+	readonly body: ErrorBody;
 	constructor(
 		status: 400 | 401 | 404 | 405 | 413 | 422 | 429 | 500 | 503,
 		message: string,
@@ -28,15 +29,6 @@ export class ApiError extends HTTPException {
 					: "server_error";
 		this.body = { error: { message, type, param, code } };
 	}
-}
-
-interface OpenAiError {
-	error: {
-		message: string;
-		type: string;
-		param: string | null;
-		code: string | null;
-	};
 }
 
 /**

@@ -7,32 +7,40 @@
 import type { GenerationSummary } from "../engine.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import type { TokenLogprobs } from "./choice.ts";
+import type {
+	ChatChoice,
+	ChatChunkChoice,
+	CompletionChoice,
+	CompletionChunkChoice,
+	Usage,
+	Work,
+} from "./response.ts";
 
 type FinishReason = GenerationSummary["finishReason"];
 
 /** How one choice is written, whole or piece by piece. */
-export interface ChoiceFormat {
-	whole(text: string, tokens: TokenLogprobs[], finish: FinishReason): object;
+export interface ChoiceFormat<Choice, ChunkChoice> {
+	whole(text: string, tokens: TokenLogprobs[], finish: FinishReason): Choice;
 	/** Before the first piece of a stream, if there is something to say. */
-	begin?(): object;
-	piece(text: string, tokens: TokenLogprobs[]): object;
-	end(finish: FinishReason): object;
+	begin?(): ChunkChoice;
+	piece(text: string, tokens: TokenLogprobs[]): ChunkChoice;
+	end(finish: FinishReason): ChunkChoice;
 }
 
 /** One of the two APIs. */
-export interface Format {
+export interface Format<ObjectName, Choice, ChunkChoice> {
 	/** `object` of a whole response and of a stream's chunks, and what ids begin with. */
-	object: string;
+	object: ObjectName;
 	chunk: string;
 	idPrefix: string;
-	choice(index: number, echo: string): ChoiceFormat;
+	choice(index: number, echo: string): ChoiceFormat<Choice, ChunkChoice>;
 }
 
 /** https://platform.openai.com/docs/api-reference/completions/object */
 export function completionFormat(
 	tokenizer: Tokenizer,
 	hasLogprobs: boolean,
-): Format {
+): Format<"text_completion", CompletionChoice, CompletionChunkChoice> {
 	return {
 		object: "text_completion",
 		chunk: "text_completion",
@@ -59,10 +67,10 @@ export function completionFormat(
 					}),
 				};
 			};
-			const choice = (
+			const choice = <Finish>(
 				text: string,
 				tokens: TokenLogprobs[],
-				finish_reason: FinishReason | null,
+				finish_reason: Finish,
 			) => ({ index, text, logprobs: logprobs(tokens), finish_reason });
 			return {
 				whole: (text, tokens, finish) => choice(echo + text, tokens, finish),
@@ -75,7 +83,10 @@ export function completionFormat(
 }
 
 /** https://platform.openai.com/docs/api-reference/chat/object */
-export function chatFormat(tokenizer: Tokenizer, hasLogprobs: boolean): Format {
+export function chatFormat(
+	tokenizer: Tokenizer,
+	hasLogprobs: boolean,
+): Format<"chat.completion", ChatChoice, ChatChunkChoice> {
 	const describe = (token: number, logprob: number) => ({
 		token: tokenText(tokenizer, token),
 		logprob,
@@ -99,7 +110,7 @@ export function chatFormat(tokenizer: Tokenizer, hasLogprobs: boolean): Format {
 		idPrefix: "chatcmpl",
 		choice(index) {
 			const chunk = (
-				delta: object,
+				delta: ChatChunkChoice["delta"],
 				tokens: TokenLogprobs[],
 				finish_reason: FinishReason | null,
 			) => ({ index, delta, logprobs: logprobs(tokens), finish_reason });
@@ -129,7 +140,7 @@ export function tokenText(tokenizer: Tokenizer, token: number): string {
 export function usage(
 	summaries: GenerationSummary[],
 	choicesPerPrompt: number,
-) {
+): Usage {
 	const sum = (
 		list: GenerationSummary[],
 		key: "promptTokens" | "cachedTokens" | "completionTokens",
@@ -146,7 +157,10 @@ export function usage(
 }
 
 /** What is ours: the work of all choices together. */
-export function extension(policy: string, summaries: GenerationSummary[]) {
+export function extension(
+	policy: string,
+	summaries: GenerationSummary[],
+): Work {
 	const exit_layers: Record<string, number> = {};
 	let [macs, macs_full] = [0, 0];
 	for (const summary of summaries) {

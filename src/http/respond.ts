@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Context } from "hono";
+import type { Context, TypedResponse } from "hono";
 import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import type { GenerationSummary } from "../engine.ts";
 import {
@@ -17,28 +17,52 @@ import {
 import { toApiError } from "./error.ts";
 import { extension, type Format, serverTiming, usage } from "./format.ts";
 import type { CommonRequest } from "./request.ts";
+import type { ChunkWork, Usage, Work } from "./response.ts";
 
 /** One answer: `choices`, by prompts and then by number, `request.n` for each prompt. */
-export interface Answer {
+export interface Answer<ObjectName, Choice, ChunkChoice> {
 	service: Service;
 	request: CommonRequest;
-	format: Format;
+	format: Format<ObjectName, Choice, ChunkChoice>;
 	choices: ChoiceOptions[];
+	/** Ends the work. */
+	signal: AbortSignal;
 }
 
-export function respond(c: Context, answer: Answer): Promise<Response> {
-	return answer.request.stream
-		? stream(c, answer)
-		: outliveRequest(c, whole(c, answer));
+/** A whole answer, or a stream's chunk, but for what stands in it. */
+interface Envelope<ObjectName> {
+	id: string;
+	object: ObjectName;
+	created: number;
+	model: string;
+	system_fingerprint: string;
 }
 
-async function whole(c: Context, answer: Answer): Promise<Response> {
-	const { service, request, format } = answer;
+interface Whole<ObjectName, Choice> extends Envelope<ObjectName> {
+	choices: Choice[];
+	usage: Usage;
+	bitskip: Work;
+}
+
+/** Answers. A stream is no JSON, and has a type that fits any route. */
+export async function respond<ObjectName, Choice, ChunkChoice>(
+	c: Context,
+	answer: Answer<ObjectName, Choice, ChunkChoice>,
+): Promise<TypedResponse<Whole<ObjectName, Choice>, 200, "json">> {
+	if (answer.request.stream) return (await stream(c, answer)) as never;
+	const { summaries, body } = await outliveRequest(c, whole(answer));
+	c.header("Server-Timing", serverTiming(summaries));
+	return c.json(body, 200) as never; // Hono cannot tell that a generic shape is JSON.
+}
+
+async function whole<ObjectName, Choice, ChunkChoice>(
+	answer: Answer<ObjectName, Choice, ChunkChoice>,
+) {
+	const { service, request, format, signal } = answer;
 	const seed = chooseSeed(request);
-	const choices: object[] = [];
+	const choices: Choice[] = [];
 	const summaries: GenerationSummary[] = [];
 	for (const options of answer.choices) {
-		const signal = c.req.raw.signal;
 		let { pieces, result } = await beginChoice(
 			service,
 			request,
@@ -58,13 +82,13 @@ async function whole(c: Context, answer: Answer): Promise<Response> {
 		const { finishReason } = result.value;
 		choices.push(format.choice(index, echo).whole(text, tokens, finishReason));
 	}
-	c.header("Server-Timing", serverTiming(summaries));
-	return c.json({
+	const body: Whole<ObjectName, Choice> = {
 		...envelope(answer, format.object),
 		choices,
 		usage: usage(summaries, request.n),
 		bitskip: extension(request.bitskip.exit, summaries),
-	});
+	};
+	return { summaries, body };
 }
 
 /**
@@ -80,10 +104,12 @@ function outliveRequest<T>(c: Context, work: Promise<T>): Promise<T> {
 	return work;
 }
 
-async function stream(c: Context, answer: Answer): Promise<Response> {
-	const { service, request, format } = answer;
+async function stream<ObjectName, Choice, ChunkChoice>(
+	c: Context,
+	answer: Answer<ObjectName, Choice, ChunkChoice>,
+): Promise<Response> {
+	const { service, request, format, signal } = answer;
 	const seed = chooseSeed(request);
-	const signal = c.req.raw.signal;
 	const begin = (options: ChoiceOptions) =>
 		beginChoice(service, request, seed, options, signal);
 	const [firstOptions, ...others] = answer.choices as [ChoiceOptions];
@@ -93,7 +119,7 @@ async function stream(c: Context, answer: Answer): Promise<Response> {
 	const { promise: ended, resolve: end } = Promise.withResolvers<void>();
 	outliveRequest(c, ended);
 	return streamSSE(c, async (stream) => {
-		const chunk = (choice: object, bitskip?: object) =>
+		const chunk = (choice: ChunkChoice, bitskip?: ChunkWork) =>
 			send(stream, {
 				...common,
 				choices: [choice],
@@ -153,11 +179,15 @@ function chooseSeed({ seed }: CommonRequest): number {
 	return seed ?? (crypto.getRandomValues(new Uint32Array(1))[0] as number);
 }
 
-function envelope({ service, format }: Answer, object: string) {
+function envelope<ObjectName>(
+	{ service, format }: { service: Service; format: { idPrefix: string } },
+	object: ObjectName,
+): Envelope<ObjectName> {
 	return {
 		id: `${format.idPrefix}-${crypto.randomUUID()}`,
 		object,
 		created: Math.floor(Date.now() / 1000),
 		model: service.modelId,
+		system_fingerprint: service.engine.fingerprint,
 	};
 }

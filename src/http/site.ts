@@ -1,5 +1,6 @@
 /**
- * The page at `/` and the files that it needs. Nothing else of the assets is served.
+ * The page at `/`, the API's documentation at `/docs/`, and the files that they need. Nothing else of the
+ * assets is served.
  *
  * @module
  */
@@ -14,6 +15,10 @@ export interface Assets {
 /** The paths that visitors may have; `scripts/page.ts` and the packer write what is there. */
 const FILES = [
 	"/",
+	"/docs/",
+	"/docs/docs.js",
+	"/docs/swagger-ui.css",
+	"/docs/swagger-ui-bundle.js",
 	"/page/page.css",
 	"/page/page.js",
 	"/page/local.worker.js",
@@ -50,5 +55,5 @@ export function createSite<Bindings extends { ASSETS: Assets }>() {
 		response.headers.set("cache-control", "no-cache");
 		return response;
 	});
-	return site;
+	return site.get("/docs", (c) => c.redirect("/docs/"));
 }

@@ -22,9 +22,10 @@ type Caps = Pick<
  * and none was looked at: should a route that computes be missing among the guarded ones.
  */
 export function meter(engine: Engine, account: Account, caps: Caps): Engine {
-	const { config } = engine;
+	const { config, fingerprint } = engine;
 	return {
 		config,
+		fingerprint,
 		generate(prompt, options) {
 			const { maxTokens, exit = { exit: "full" }, onEnd } = options;
 			if (caps.API_KEYS.length > 0 && account.client === ANONYMOUS)

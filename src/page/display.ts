@@ -4,9 +4,10 @@
  * @module
  */
 
+import type { TextPiece } from "../completion.ts";
 import { element } from "./dom.ts";
 import type { LoadMessage } from "./messages.ts";
-import type { StoryPiece, StoryRequest, StorySummary } from "./story.ts";
+import type { StoryRequest, StorySummary } from "./story.ts";
 
 export class Display {
 	readonly #story = element("story", HTMLParagraphElement);
@@ -66,7 +67,7 @@ export class Display {
 		this.#downloadBar.value = loaded / total;
 	}
 
-	add({ text, exitLayer, macs, macsFull }: StoryPiece): void {
+	add({ text, exitLayer, macs, macsFull }: TextPiece): void {
 		if (exitLayer === undefined) {
 			this.#story.append(text);
 			return;
@@ -75,7 +76,7 @@ export class Display {
 		this.#tokens++;
 		const depth = this.#depths.find(({ layer }) => layer === exitLayer);
 		if (depth) this.#story.append(depth.token(text));
-		this.#showWork(macs ?? 0, macsFull ?? 0);
+		this.#showWork(macs, macsFull);
 	}
 
 	end({ finishReason, budgetExhausted, macs, macsFull }: StorySummary): void {

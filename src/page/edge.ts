@@ -6,24 +6,16 @@
 
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import type { ExitOptions } from "../exit.ts";
-import type { StorySummary, Writer } from "./story.ts";
-
-/** What a chunk of the completions API has for us. */
-interface Chunk {
-	choices?: { text: string; finish_reason: "stop" | "length" | null }[];
-	bitskip?: {
-		exit_layer?: number;
-		macs: number;
-		macs_full: number;
-		budget_exhausted?: boolean;
-	};
-	error?: { message: string };
-}
+import type { CompletionChunk, ErrorBody } from "../http/response.ts";
+import { KeyError, type StorySummary, type Writer } from "./story.ts";
 
 export const writeOnEdge: Writer = async function* (request, signal) {
 	const response = await fetch("/v1/completions", {
 		method: "POST",
-		headers: { "content-type": "application/json" },
+		headers: {
+			"content-type": "application/json",
+			...(request.key && { authorization: `Bearer ${request.key}` }),
+		},
 		body: JSON.stringify({
 			prompt: request.prompt,
 			max_tokens: request.maxTokens,
@@ -34,6 +26,7 @@ export const writeOnEdge: Writer = async function* (request, signal) {
 		}),
 		signal,
 	});
+	if (response.status === 401) throw new KeyError(await reason(response));
 	if (!response.ok || !response.body) throw new Error(await reason(response));
 	let summary: StorySummary | undefined;
 	const events = response.body
@@ -41,26 +34,24 @@ export const writeOnEdge: Writer = async function* (request, signal) {
 		.pipeThrough(new EventSourceParserStream());
 	for await (const { data } of events) {
 		if (data === "[DONE]") break;
-		const { choices, bitskip, error } = JSON.parse(data) as Chunk;
-		if (error) throw new Error(error.message);
-		const choice = choices?.[0];
+		const event = JSON.parse(data) as CompletionChunk | ErrorBody;
+		if ("error" in event) throw new Error(event.error.message);
+		const { choices, bitskip } = event;
+		const choice = choices[0];
 		if (!choice) continue;
-		if (!bitskip) yield { text: choice.text };
-		else if (choice.finish_reason === null)
-			yield {
-				text: choice.text,
-				...(bitskip.exit_layer !== undefined && {
-					exitLayer: bitskip.exit_layer,
-				}),
-				macs: bitskip.macs,
-				macsFull: bitskip.macs_full,
-			};
-		else
+		const { text, finish_reason } = choice;
+		if (!bitskip) {
+			yield { text };
+			continue;
+		}
+		const work = { macs: bitskip.macs, macsFull: bitskip.macs_full };
+		if ("exit_layer" in bitskip)
+			yield { text, exitLayer: bitskip.exit_layer, ...work };
+		else if (finish_reason)
 			summary = {
-				finishReason: choice.finish_reason,
-				budgetExhausted: bitskip.budget_exhausted ?? false,
-				macs: bitskip.macs,
-				macsFull: bitskip.macs_full,
+				finishReason: finish_reason,
+				budgetExhausted: bitskip.budget_exhausted,
+				...work,
 			};
 	}
 	if (!summary)
@@ -76,6 +67,9 @@ function exitParameters(exit: ExitOptions): object {
 }
 
 async function reason(response: Response): Promise<string> {
-	const body = (await response.json().catch(() => ({}))) as Chunk;
-	return body.error?.message ?? `the endpoint answered ${response.status}`;
+	const body = await response.json().catch(() => ({}));
+	return (
+		(body as Partial<ErrorBody>).error?.message ??
+		`the endpoint answered ${response.status}`
+	);
 }

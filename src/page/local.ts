@@ -4,8 +4,9 @@
  * @module
  */
 
+import type { TextPiece } from "../completion.ts";
 import type { LoadMessage, StoryMessage } from "./messages.ts";
-import type { StoryPiece, StorySummary, Writer } from "./story.ts";
+import type { StorySummary, Writer } from "./story.ts";
 
 /** @param onLoad hears of the download, and then of the kernel that was chosen. */
 export function createLocalWriter(
@@ -20,7 +21,7 @@ export function createLocalWriter(
 	return async function* (request, signal) {
 		worker ??= start();
 		const { port1, port2 } = new MessageChannel();
-		const answers = new ReadableStream<StoryPiece | StorySummary>({
+		const answers = new ReadableStream<TextPiece | StorySummary>({
 			start(controller) {
 				(worker as Worker).onerror = () => {
 					worker = undefined;

@@ -5,11 +5,12 @@
  * @module
  */
 
-import type { StoryPiece, StorySummary } from "./story.ts";
+import type { TextPiece } from "../completion.ts";
+import type { StorySummary } from "./story.ts";
 
 /** On a story's port. */
 export type StoryMessage =
-	| { type: "piece"; piece: StoryPiece }
+	| { type: "piece"; piece: TextPiece }
 	| { type: "done"; summary: StorySummary }
 	| { type: "failed"; message: string };
 

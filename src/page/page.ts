@@ -10,12 +10,13 @@ import { element } from "./dom.ts";
 import { writeOnEdge } from "./edge.ts";
 import { createLocalWriter } from "./local.ts";
 import { manifest } from "./manifest.ts";
-import type { StoryRequest, Writer } from "./story.ts";
+import { KeyError, type StoryRequest, type Writer } from "./story.ts";
 
 const form = element("form", HTMLFormElement);
 const prompt = element("prompt", HTMLTextAreaElement);
 const write = element("write", HTMLButtonElement);
 const cancel = element("cancel", HTMLButtonElement);
+const key = element("key", HTMLInputElement);
 const [layer, threshold, budget, temperature, tokens, seed] = [
 	"layer",
 	"threshold",
@@ -114,6 +115,7 @@ async function run(): Promise<void> {
 		temperature: temperature.valueAsNumber,
 		seed: seed.valueAsNumber,
 		exit: exitOptions(),
+		key: key.value.trim(),
 	};
 	const where = chosen("where");
 	write.disabled = true;
@@ -127,6 +129,10 @@ async function run(): Promise<void> {
 	} catch (error) {
 		if (signal.aborted) display.cancelled();
 		else display.fail((error as Error).message);
+		if (error instanceof KeyError) {
+			element("key-row", HTMLElement).hidden = false;
+			key.focus();
+		}
 	} finally {
 		running = undefined;
 		write.disabled = false;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { TextPiece } from "../completion.ts";
 import type { GenerationSummary } from "../engine.ts";
 import type { ExitOptions } from "../exit.ts";
 
@@ -13,15 +14,13 @@ export interface StoryRequest {
 	temperature: number;
 	seed: number;
 	exit: ExitOptions;
+	/** For an endpoint that asks for one; empty where there is none. */
+	key: string;
 }
 
-/** One token, or, without a layer, what was left over at the end. */
-export interface StoryPiece {
-	text: string;
-	exitLayer?: number;
-	/** Work up to here, in multiply-accumulates; and what full depth would have taken. */
-	macs?: number;
-	macsFull?: number;
+/** The endpoint asks for another key, or for one at all. */
+export class KeyError extends Error {
+	override name = "KeyError";
 }
 
 export type StorySummary = Pick<
@@ -36,4 +35,4 @@ export type StorySummary = Pick<
 export type Writer = (
 	request: StoryRequest,
 	signal: AbortSignal,
-) => AsyncGenerator<StoryPiece, StorySummary>;
+) => AsyncGenerator<TextPiece, StorySummary>;

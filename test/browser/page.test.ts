@@ -89,6 +89,34 @@ describe.skipIf(!executablePath)("the page, in Chromium", () => {
 	const slide = (page: Page, id: string, value: string) =>
 		page.locator(`#${id}`).fill(value);
 
+	it("asks for a key where the endpoint does, and sends it", async () => {
+		const page = await visit({}, /401/);
+		const sent: (string | undefined)[] = [];
+		await page.route("**/v1/completions", async (route) => {
+			const { authorization } = route.request().headers();
+			sent.push(authorization);
+			if (authorization) await route.continue();
+			else
+				await route.fulfill({
+					status: 401,
+					json: { error: { message: "no API key", type: "", param: null } },
+				});
+		});
+		expect(await page.getByLabel("API key").isVisible()).toBe(false);
+		await write(page);
+		expect(await page.locator("#error").textContent()).toBe("no API key");
+		await page.getByLabel("API key").fill(" a-key ");
+		expect((await write(page)).tokens.length).toBeGreaterThan(5);
+		expect(sent).toEqual([undefined, "Bearer a-key"]);
+	});
+
+	it("leads to the API's documentation, which lists its routes", async () => {
+		const page = await visit();
+		await page.getByRole("link", { name: "The API" }).click();
+		await page.getByText("/v1/chat/completions").first().waitFor();
+		await page.getByText("ChatCompletionChunk").first().waitFor();
+	});
+
 	it("streams what the API says, token by token, with work and depths", async () => {
 		const page = await visit();
 		await page.getByLabel("by a budget").check();

@@ -13,6 +13,7 @@ export function fakeEngine(
 ): FakeEngine {
 	const engine: FakeEngine = {
 		open: 0,
+		fingerprint: "fp_test",
 		config: {
 			dim: 64,
 			hiddenDim: 128,

@@ -1,0 +1,8 @@
+/* global SwaggerUIBundle */
+SwaggerUIBundle({
+	url: "/openapi.json",
+	dom_id: "#api",
+	deepLinking: true,
+	persistAuthorization: false,
+	validatorUrl: null,
+});
