@@ -9,6 +9,7 @@ const path = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const files = Object.fromEntries(
 	[
 		...globSync("test/vectors/*/*", { cwd: path(".") }),
+		"test/conformance/project/golden.json",
 		"build/assets/stories.bitskip",
 		"build/assets/stories.tokenizer.json",
 	].map((name) => [name, readFileSync(path(name)).toString("base64")]),

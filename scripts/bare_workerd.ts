@@ -10,8 +10,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { unstable_readConfig } from "wrangler";
 
-const WORKERD = "node_modules/workerd/bin/workerd";
-const BUNDLE = "build/worker";
+const WORKERD = resolve("node_modules/workerd/bin/workerd");
 
 export interface BareWorkerd {
 	url: string;
@@ -19,29 +18,56 @@ export interface BareWorkerd {
 	stop(): Promise<void>;
 }
 
-/** Resolves when the Worker answers. @param port one that is free. */
+interface Options {
+	port: number;
+	compatibilityDate: string;
+	compatibilityFlags?: string[];
+	vars?: Record<string, unknown>;
+	/** A folder of files, as the binding ASSETS. */
+	assets?: string;
+}
+
+/** This project's Worker. Resolves when it answers. @param port one that is free. */
 export async function startWorkerd(port: number): Promise<BareWorkerd> {
-	const args = ["deploy", "--dry-run", "--outdir", BUNDLE];
+	const bundle = "build/worker";
+	const args = ["deploy", "--dry-run", "--outdir", bundle];
 	const bundled = spawnSync(
 		process.execPath,
 		["node_modules/wrangler/bin/wrangler.js", ...args],
 		{ env: { ...process.env, CI: "true", WRANGLER_SEND_METRICS: "false" } },
 	);
 	if (bundled.status !== 0) throw new Error(String(bundled.stderr));
-	writeFileSync(`${BUNDLE}/workerd.capnp`, describe(port));
-	const child = spawn(WORKERD, ["serve", `${BUNDLE}/workerd.capnp`], {
+	const config = unstable_readConfig({ config: "wrangler.toml" });
+	return serveBundle(bundle, {
+		port,
+		compatibilityDate: config.compatibility_date as string,
+		compatibilityFlags: config.compatibility_flags ?? [],
+		vars: { ...config.vars, ENVIRONMENT: "development" },
+		assets: "build/assets",
+	});
+}
+
+/** What `wrangler deploy --outdir` left in the folder `bundle`. Resolves when it answers. */
+export async function serveBundle(
+	bundle: string,
+	options: Options,
+): Promise<BareWorkerd> {
+	const config = `${bundle}/workerd.capnp`;
+	writeFileSync(config, describe(bundle, options));
+	const child = spawn(WORKERD, ["serve", config], {
 		stdio: ["ignore", "ignore", "pipe"],
 	});
 	let complaints = "";
 	child.stderr.on("data", (text) => {
 		complaints += text;
 	});
-	const ended = new Promise<void>((resolve) =>
-		child.on("exit", () => resolve()),
-	);
-	const url = `http://localhost:${port}`;
+	const ended = new Promise<void>((resolve) => {
+		child.on("exit", () => resolve());
+	});
+	const url = `http://localhost:${options.port}`;
 	while (child.exitCode === null && child.pid) {
-		if (await fetch(`${url}/health`).catch(() => undefined))
+		const answer = await fetch(url, { method: "HEAD" }).catch(() => undefined);
+		if (answer)
 			return {
 				url,
 				pid: child.pid,
@@ -55,29 +81,41 @@ export async function startWorkerd(port: number): Promise<BareWorkerd> {
 	throw new Error(`workerd ended: ${complaints}`);
 }
 
-/** workerd's configuration of what wrangler.toml describes. */
-function describe(port: number): string {
-	const config = unstable_readConfig({ config: "wrangler.toml" });
-	const modules = readdirSync(BUNDLE)
-		.filter((name) => name.endsWith(".wasm"))
-		.map((name) => `(name = "${name}", wasm = embed "${name}")`);
-	const bindings = Object.entries({
-		...config.vars,
-		ENVIRONMENT: "development",
-	}).map(
+/** workerd's configuration, which it reads in Cap'n Proto's text. */
+function describe(
+	bundle: string,
+	{
+		port,
+		compatibilityDate,
+		compatibilityFlags = [],
+		vars = {},
+		assets,
+	}: Options,
+): string {
+	const kinds: Record<string, string> = { wasm: "wasm", bitskip: "data" };
+	const modules = readdirSync(bundle).flatMap((name) => {
+		const kind = kinds[name.split(".").at(-1) as string];
+		return kind ? [`(name = "${name}", ${kind} = embed "${name}")`] : [];
+	});
+	const bindings = Object.entries(vars).map(
 		([name, value]) =>
 			`(name = "${name}", json = ${JSON.stringify(JSON.stringify(value))})`,
 	);
+	const services = [];
+	if (assets) {
+		services.push(`(name = "assets", disk = (path = "${resolve(assets)}"))`);
+		bindings.push('(name = "ASSETS", service = "assets")');
+	}
 	return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "worker", worker = (
       modules = [(name = "worker.js", esModule = embed "worker.js"), ${modules.join(", ")}],
-      compatibilityDate = "${config.compatibility_date}",
-      compatibilityFlags = ${JSON.stringify(config.compatibility_flags)},
-      bindings = [(name = "ASSETS", service = "assets"), ${bindings.join(", ")}],
+      compatibilityDate = "${compatibilityDate}",
+      compatibilityFlags = ${JSON.stringify(compatibilityFlags)},
+      bindings = [${bindings.join(", ")}],
     )),
-    (name = "assets", disk = (path = "${resolve("build/assets")}")),
+    ${services.join(", ")}
   ],
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "worker")],
 );

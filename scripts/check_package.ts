@@ -3,39 +3,38 @@
  * alone in an empty project, compiled from TypeScript and run, its command line too.
  */
 
-import { strictEqual } from "node:assert";
-import { execFileSync } from "node:child_process";
-import {
-	cpSync,
-	mkdtempSync,
-	readdirSync,
-	rmSync,
-	writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { ok, strictEqual } from "node:assert";
+import { cpSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { build } from "esbuild";
+import { installPackage } from "./install_package.ts";
 
-const PACKAGE = resolve("build/package");
-const project = mkdtempSync(join(tmpdir(), "bitskip-"));
-/** Runs a command, shows what it says where it fails. */
-const run = (command: string, args: string[], cwd = ".") =>
-	execFileSync(command, args, {
-		cwd,
-		encoding: "utf8",
-		stdio: ["ignore", "pipe", "inherit"],
+const { project, tarball, run, remove } = installPackage();
+const bin = (name: string) => resolve("node_modules/.bin", name);
+
+/** Of a browser's bundle of one line. */
+async function bundleSize(contents: string): Promise<number> {
+	const { outputFiles } = await build({
+		stdin: { contents, resolveDir: project },
+		bundle: true,
+		minify: true,
+		format: "esm",
+		conditions: ["browser"],
+		loader: { ".wasm": "file" },
+		outdir: project,
+		write: false,
+		logLevel: "error",
 	});
+	const script = outputFiles.find(({ path }) => path.endsWith(".js"));
+	return script?.contents.length ?? 0;
+}
 
 try {
-	const [{ filename }] = JSON.parse(
-		run("npm", ["pack", PACKAGE, "--json", "--pack-destination", project]),
-	);
-	const tarball = join(project, filename);
-	console.log(run("npx", ["publint", "run", tarball, "--strict"]));
+	console.log(run(bin("publint"), ["run", tarball, "--strict"]));
 	// Raw modules and data have no JavaScript types to resolve; CommonJS can require() modules since Node 22.
 	const data = ["strict.wasm", "relaxed.wasm", "stories.bitskip"];
 	console.log(
-		run("npx", [
-			"attw",
+		run(bin("attw"), [
 			tarball,
 			"--profile",
 			"esm-only",
@@ -43,48 +42,48 @@ try {
 			...[...data, "stories.tokenizer.json"].map((name) => `./${name}`),
 		]),
 	);
-	writeFileSync(
-		join(project, "package.json"),
-		JSON.stringify({ type: "module", private: true }),
-	);
-	run("npm", ["install", "--no-audit", "--no-fund", tarball], project);
 	cpSync("test/package/consumer.ts", join(project, "consumer.ts"));
-	run(
-		process.execPath,
-		[
-			resolve("node_modules/typescript/bin/tsc"),
-			...["--module", "nodenext", "--target", "es2024", "--strict"],
-			...["--skipLibCheck", "--types", "node"],
-			...["--typeRoots", resolve("node_modules/@types"), "consumer.ts"],
-		],
-		project,
-	);
-	const found = JSON.parse(run(process.execPath, ["consumer.js"], project));
+	run(process.execPath, [
+		resolve("node_modules/typescript/bin/tsc"),
+		...["--module", "nodenext", "--target", "es2024", "--strict"],
+		...["--skipLibCheck", "--types", "node"],
+		...["--typeRoots", resolve("node_modules/@types"), "consumer.ts"],
+	]);
+	const found = JSON.parse(run(process.execPath, ["consumer.js"]));
 	strictEqual(found.text, ", there was a little girl named Lily");
 	strictEqual(found.same, found.text);
 	strictEqual(found.id, "stories");
 	strictEqual(found.refused, true);
 	strictEqual(found.headerSize, 256);
 	strictEqual(found.pack, "function");
-	const bin = join(project, "node_modules/.bin/bitskip");
-	const help = run(process.execPath, [bin, "run", "--help"], project);
+	const command = join(project, "node_modules/.bin/bitskip");
+	const help = run(process.execPath, [command, "run", "--help"]);
 	strictEqual(help.startsWith("Usage: bitskip run"), true);
 	cpSync("test/package/worker.ts", join(project, "worker.ts"));
-	run(
-		process.execPath,
-		[
-			resolve("node_modules/wrangler/bin/wrangler.js"),
-			...["deploy", "worker.ts", "--dry-run", "--outdir", "bundle"],
-			...["--name", "consumer", "--compatibility-date", "2026-11-01"],
-		],
-		project,
-	);
+	run(process.execPath, [
+		resolve("node_modules/wrangler/bin/wrangler.js"),
+		...["deploy", "worker.ts", "--dry-run", "--outdir", "bundle"],
+		...["--name", "consumer", "--compatibility-date", "2026-11-01"],
+	]);
 	// The workerd condition was taken: the modules are part of the Worker.
 	const modules = readdirSync(join(project, "bundle")).filter((name) =>
 		name.endsWith(".wasm"),
 	);
 	strictEqual(modules.length, 2);
+	// Who takes a part gets that part: bytes of JavaScript, minified, tokenizer library included.
+	for (const [what, most] of [
+		[
+			'import { ModelError } from "bitskip-edge"; console.log(ModelError)',
+			2_000,
+		],
+		['import { load } from "bitskip-edge"; console.log(load)', 60_000],
+		['import { pack } from "bitskip-edge/pack"; console.log(pack)', 120_000],
+	] as const) {
+		const bytes = await bundleSize(what);
+		console.log(`${bytes} bytes: ${what}`);
+		ok(bytes <= most, `more than ${most} bytes: not shaken off`);
+	}
 	console.log("installed in an empty project: compiles, runs, writes");
 } finally {
-	rmSync(project, { recursive: true });
+	remove();
 }
