@@ -1,0 +1,66 @@
+/**
+ * Who is compared, with what, and whether it runs in a Worker.
+ *
+ * @module
+ */
+
+import type { ModelConfig } from "../../src/image.ts";
+import type { Format } from "./models.ts";
+
+export interface Peer {
+	name: string;
+	runner: string;
+	format: Format;
+	options: Record<string, string>;
+	/** What it is to the targets. */
+	kind: "ours" | "wasm" | "native";
+	/** Whether it runs in a Cloudflare Worker; if not, why. */
+	worker: string;
+	/** Why it cannot run a model of this shape, if so. */
+	refuses?: (config: ModelConfig) => string | undefined;
+}
+
+const ORT_WEB =
+	"not as shipped: looks for its script's URL and compiles from bytes; 14 MB, 3.7 MB compressed";
+const NATIVE = "no: native code";
+
+export const PEERS: Peer[] = [
+	...["dot8", "dot16", "strict"].map(
+		(kernel): Peer => ({
+			name: `BitSkip ${kernel}`,
+			runner: "engine",
+			format: "ternary",
+			options: { kernel },
+			kind: "ours",
+			worker: "yes",
+		}),
+	),
+	{
+		name: "BitSkip's fp32 path, wasm",
+		runner: "engine",
+		format: "f32",
+		options: { kernel: "dot8" },
+		kind: "wasm",
+		worker: "yes, where its weights fit 128 MB",
+		refuses: ({ dim }) =>
+			dim % 64 ? `its widths are multiples of 64, not ${dim}` : undefined,
+	},
+	...(["fp32", "int8"] as const).flatMap((type): Peer[] => [
+		{
+			name: `onnxruntime-web ${type}`,
+			runner: "onnxruntime",
+			format: `onnx-${type}`,
+			options: { build: "web" },
+			kind: "wasm",
+			worker: ORT_WEB,
+		},
+		{
+			name: `onnxruntime-node ${type}`,
+			runner: "onnxruntime",
+			format: `onnx-${type}`,
+			options: { build: "node" },
+			kind: "native",
+			worker: NATIVE,
+		},
+	]),
+];
