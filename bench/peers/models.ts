@@ -11,6 +11,7 @@ import { parseHuggingFaceConfig } from "../../src/pack/huggingface.ts";
 import { packTensors } from "../../src/pack/pack.ts";
 import { inMemory, readSafetensors } from "../../src/pack/safetensors.ts";
 import { randomTensors, SHAPES } from "../random_model.ts";
+import { ggufModel } from "./gguf.ts";
 import { onnxModel } from "./onnx.ts";
 import { floatImage, readWeights, type Weights } from "./weights.ts";
 
@@ -23,6 +24,11 @@ export interface Shape {
 	image: Uint8Array<ArrayBuffer>;
 	/** Whether every peer has the same weights as the engine, so that their logits can be compared. */
 	isSame: boolean;
+	/**
+	 * What quantising activations, keys and values may change of the logits, as their correlation. Random weights make
+	 * chaos of rounding: there the bound only tells right from wrong.
+	 */
+	minCorrelation: number;
 }
 
 /** llama2.c's stories15M. */
@@ -54,6 +60,7 @@ export const MODELS: Record<string, () => Shape> = {
 			weights: readWeights(config, tensors),
 			image: packTensors(config, tensors),
 			isSame: true,
+			minCorrelation: 0.99,
 		};
 	},
 	"24x256": () => {
@@ -65,6 +72,7 @@ export const MODELS: Record<string, () => Shape> = {
 			weights: readWeights(config, tensors),
 			image: packTensors(config, tensors),
 			isSame: true,
+			minCorrelation: 0.7,
 		};
 	},
 	stories15M: () => {
@@ -75,6 +83,7 @@ export const MODELS: Record<string, () => Shape> = {
 			weights: readWeights(STORIES_15M, randomTensors(STORIES_15M)),
 			image: packTensors(wider, randomTensors(wider)),
 			isSame: false,
+			minCorrelation: 0,
 		};
 	},
 };
@@ -100,5 +109,7 @@ const WRITERS = {
 	f32: (weights: Weights) => [floatImage(weights)],
 	"onnx-fp32": (weights: Weights) => onnxModel(weights, "fp32"),
 	"onnx-int8": (weights: Weights) => onnxModel(weights, "int8"),
+	"gguf-q8_0": (weights: Weights) => ggufModel(weights, "q8_0"),
+	"gguf-tq2_0": (weights: Weights) => ggufModel(weights, "tq2_0"),
 };
 export type Format = keyof typeof WRITERS;

@@ -5,6 +5,7 @@
  */
 
 import type { ModelConfig } from "../../src/image.ts";
+import { ggufRefusal } from "./gguf.ts";
 import type { Format } from "./models.ts";
 
 export interface Peer {
@@ -12,6 +13,8 @@ export interface Peer {
 	runner: string;
 	format: Format;
 	options: Record<string, string>;
+	/** Settings to try first; the one that decodes fastest is measured. */
+	trials?: Record<string, string>[];
 	/** What it is to the targets. */
 	kind: "ours" | "wasm" | "native";
 	/** Whether it runs in a Cloudflare Worker; if not, why. */
@@ -22,7 +25,17 @@ export interface Peer {
 
 const ORT_WEB =
 	"not as shipped: looks for its script's URL and compiles from bytes; 14 MB, 3.7 MB compressed";
+const WLLAMA =
+	"no: needs `document` and a Web Worker from a blob; its memory begins at 128 MiB";
 const NATIVE = "no: native code";
+
+/** llama.cpp's own choice, a build for AVX-512, is slow with heads of 32: LOG.md. */
+const LLAMA_DEFAULT = { backend: "", flash: "auto", cache: "f16" };
+const LLAMA_TRIALS = ["", "haswell", "alderlake"].flatMap((backend) => [
+	{ backend, flash: "off", cache: "f16" },
+	{ backend, flash: "on", cache: "f16" },
+	{ backend, flash: "off", cache: "f32" },
+]);
 
 export const PEERS: Peer[] = [
 	...["dot8", "dot16", "strict"].map(
@@ -63,4 +76,34 @@ export const PEERS: Peer[] = [
 			worker: NATIVE,
 		},
 	]),
+	...(["q8_0", "tq2_0"] as const).map(
+		(type): Peer => ({
+			name: `wllama ${type.toUpperCase()}`,
+			runner: "wllama",
+			format: `gguf-${type}`,
+			options: {},
+			kind: "wasm",
+			worker: WLLAMA,
+			refuses: (config) => ggufRefusal(config, type),
+		}),
+	),
+	...(["q8_0", "tq2_0"] as const).flatMap((type): Peer[] => {
+		const peer = {
+			runner: "llama_native",
+			format: `gguf-${type}` as const,
+			kind: "native" as const,
+			worker: NATIVE,
+			refuses: (config: ModelConfig) => ggufRefusal(config, type),
+		};
+		const name = `llama.cpp ${type.toUpperCase()}, native`;
+		return [
+			{ ...peer, name: `${name}, its defaults`, options: LLAMA_DEFAULT },
+			{
+				...peer,
+				name: `${name}, its best`,
+				options: LLAMA_DEFAULT,
+				trials: LLAMA_TRIALS,
+			},
+		];
+	}),
 ];

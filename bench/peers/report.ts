@@ -16,8 +16,8 @@ export interface Row extends Pick<Peer, "name" | "kind" | "worker"> {
 	memoryBytes: number;
 	/** The lowest CPU time over wall time of a round. */
 	cpuShare: number;
-	/** Cosine of its logits and our engine's after the prompt, where weights are the same. */
-	cosine?: number;
+	/** Correlation of its logits with our engine's after the prompt, where weights are the same. */
+	correlation?: number;
 }
 
 export interface ShapeResult {
@@ -48,14 +48,14 @@ export function table({ shape, note, rows, skipped }: ShapeResult): string {
 			(row.codeBytes / MEBI).toFixed(2),
 			(row.modelBytes / MEBI).toFixed(1),
 			(row.memoryBytes / MEBI).toFixed(0),
-			row.cosine?.toFixed(5) ?? "",
+			row.correlation?.toFixed(5) ?? "",
 			row.worker,
 		].join(" | "),
 	);
 	return [
 		`### ${shape} (${note})`,
 		"",
-		`| | decode, tokens/s, positions ${PROMPT} to ${PROMPT + TOKENS - 1} | our best is faster | prefill of ${PROMPT}, tokens/s | code, MiB | model, MiB | memory, MiB | cosine of logits with ours | in a Worker |`,
+		`| | decode, tokens/s, positions ${PROMPT} to ${PROMPT + TOKENS - 1} | our best is faster | prefill of ${PROMPT}, tokens/s | code, MiB | model, MiB | memory, MiB | correlation of logits with ours | in a Worker |`,
 		"| - | - | - | - | - | - | - | - | - |",
 		...lines.map((line) => `| ${line} |`),
 		...skipped.map(({ name, why }) => `\n${name} did not run: ${why}`),
