@@ -3,9 +3,9 @@
  * Writes our model as GGUF of llama.cpp's architecture `bitnet`, without its exits.
  *
  * Q8_0 stores a ternary code as -127, 0 or 127; TQ2_0 in two bits. Both keep the codes exactly and round scales to
- * fp16. The embedding, the head too, is Q8_0 in both. Where the graph differs from ours: activations have 8 bits by
- * blocks of 32 or 256, not by token; keys and values are fp16 or fp32; and llama.cpp before `hidden_act` was read
- * has SiLU in place of relu², which costs about the same.
+ * fp16. The embedding, the head too, is Q8_0 in both. Where the graph differs from ours: the versions of llama.cpp
+ * compared here have SiLU in place of relu², which costs about the same; activations have 8 bits by blocks of 32 or
+ * 256, not by token; keys and values are fp16 or fp32.
  *
  * The tokenizer has made-up tokens: files without one do not load everywhere.
  *
@@ -195,7 +195,7 @@ function writeMetadata(w: Writer, { config }: Weights, type: GgufType): number {
 	u32("bitnet.rope.dimension_count", headDim);
 	f32("bitnet.rope.freq_base", config.ropeTheta);
 	f32("bitnet.attention.layer_norm_rms_epsilon", config.normEps);
-	text("bitnet.hidden_act", "relu2");
+	text("bitnet.hidden_activation", "relu2");
 	text("tokenizer.ggml.model", "llama");
 	const tokens = madeUpTokens(config.vocabSize);
 	key("tokenizer.ggml.tokens", VALUE.array)

@@ -20,6 +20,7 @@ import { MODELS, type Shape, writeModel } from "./models.ts";
 import { PEERS, type Peer } from "./peers.ts";
 import { type Measured, PeerProcess } from "./process.ts";
 import {
+	DIFFERENCES,
 	type Row,
 	type ShapeResult,
 	table,
@@ -237,6 +238,7 @@ function summarize(results: ShapeResult[]) {
 			.map(([name, version]) => `${name} ${version}`)
 			.join(", "),
 		...results.map(table),
+		DIFFERENCES,
 		...(reached.length > 0
 			? [`Targets at 24x256, our best kernel:\n\n${targetLines(reached)}`]
 			: []),

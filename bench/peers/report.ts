@@ -37,6 +37,10 @@ export interface Target {
 
 const MEBI = 2 ** 20;
 
+/** What is not the same in all rows. */
+export const DIFFERENCES =
+	"Of the same weights, exits left out. llama.cpp's `bitnet` has SiLU where our model has relu², at about the same cost, so that its logits differ; random weights make more of it. onnxruntime keeps keys, values and attention in fp32. Memory is what a process grew by when it loaded a model and ran it once.";
+
 export function table({ shape, note, rows, skipped }: ShapeResult): string {
 	const best = ourBest(rows, "decode");
 	const lines = rows.map((row) =>
