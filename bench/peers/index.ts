@@ -51,14 +51,21 @@ if (unknown !== undefined || !(Number.isInteger(rounds) && rounds > 0)) {
 	process.exit(2);
 }
 
-/** Scripts of the packages are not run: all that they need is in them. */
+/**
+ * Scripts of the packages are not run: all that they need is in them. Not `npm ci`: it refuses the lock, for
+ * node-llama-cpp names optional packages for other platforms that are not published.
+ */
 function install(): void {
 	if (existsSync(join(HERE, "node_modules/.package-lock.json"))) return;
 	process.stderr.write("installing the peers into bench/peers\n");
-	execFileSync("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], {
-		cwd: HERE,
-		stdio: ["ignore", "inherit", "inherit"],
-	});
+	execFileSync(
+		"npm",
+		["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"],
+		{
+			cwd: HERE,
+			stdio: ["ignore", "inherit", "inherit"],
+		},
+	);
 }
 
 interface Running {
