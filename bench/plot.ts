@@ -1,5 +1,5 @@
 /**
- * Results as files: JSON, and line charts as SVG, drawn by Vega-Lite.
+ * Results as files: JSON, and charts as SVG, drawn by Vega-Lite.
  *
  * @module
  */
@@ -57,6 +57,57 @@ export async function writeChart(path: string, chart: Chart): Promise<void> {
 			order: { field: "order" },
 		},
 	};
+	await draw(path, spec);
+}
+
+export interface BarChart {
+	title: string;
+	subtitle: string;
+	/** What the bars' lengths mean; their scale is logarithmic. */
+	value: string;
+	/** In order; each group has a row of its own. */
+	bars: { group: string; name: string; value: number }[];
+}
+
+export async function writeBarChart(
+	path: string,
+	{ title, subtitle, value, bars }: BarChart,
+): Promise<void> {
+	const y = {
+		field: "name",
+		type: "nominal",
+		title: null,
+		sort: null,
+	} as const;
+	const x = {
+		field: "value",
+		type: "quantitative",
+		title: value,
+		scale: { type: "log" },
+	} as const;
+	await draw(path, {
+		title: { text: title, subtitle },
+		padding: 12,
+		background: "white",
+		data: { values: bars },
+		facet: {
+			row: { field: "group", type: "nominal", title: null, sort: null },
+		},
+		resolve: { scale: { y: "independent" } },
+		spec: {
+			width: 560,
+			layer: [
+				{ mark: "bar", encoding: { x, y } },
+				{
+					mark: { type: "text", align: "left", dx: 3 },
+					encoding: { x, y, text: { field: "value", format: ",.0f" } },
+				},
+			],
+		},
+	});
+}
+
+async function draw(path: string, spec: TopLevelSpec): Promise<void> {
 	const view = new View(parse(compile(spec).spec), { renderer: "none" });
 	await writeFile(path, `${await view.toSVG()}\n`);
 	view.finalize();

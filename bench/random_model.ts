@@ -42,6 +42,11 @@ function shape(
 
 /** The packed image of a ternary model of shape `config`. */
 export function randomImage(config: ModelConfig): Uint8Array<ArrayBuffer> {
+	return packTensors(config, randomTensors(config));
+}
+
+/** The tensors of a ternary model of shape `config`, named as in Hugging Face's folders. */
+export function randomTensors(config: ModelConfig): Map<string, Tensor> {
 	const { dim, hiddenDim, nLayers, nHeads, nKvHeads, vocabSize, gateDim } =
 		config;
 	const kvDim = (dim / nHeads) * nKvHeads;
@@ -97,7 +102,7 @@ export function randomImage(config: ModelConfig): Uint8Array<ArrayBuffer> {
 		gate("out.bias", [1]);
 	}
 	f32("model.norm.weight", [dim], () => 1);
-	return packTensors(config, tensors);
+	return tensors;
 }
 
 let state = 1;

@@ -21,6 +21,11 @@ export async function cpuMs(pid: number): Promise<number> {
 
 /** The workerd that a descendant of this process is, if /proc knows. */
 export async function findWorkerd(): Promise<number | undefined> {
+	return (await findWorkerds())[0];
+}
+
+/** All workerds below this process: wrangler starts one that computes and one that passes requests on. */
+export async function findWorkerds(): Promise<number[]> {
 	const parents = new Map<number, number>();
 	const workerds: number[] = [];
 	for (const name of await readdir("/proc").catch(() => [])) {
@@ -30,7 +35,7 @@ export async function findWorkerd(): Promise<number | undefined> {
 		parents.set(Number(pid), Number(parent));
 		if (command === "workerd") workerds.push(Number(pid));
 	}
-	return workerds.find((pid) => {
+	return workerds.filter((pid) => {
 		for (let at: number | undefined = pid; at; at = parents.get(at))
 			if (at === process.pid) return true;
 		return false;
