@@ -63,6 +63,11 @@ export function createApp<Bindings extends object>(
 	);
 	for (const [name, schema] of Object.entries(routes.chunks))
 		app.openAPIRegistry.register(name, schema);
+	app.openAPIRegistry.registerComponent("securitySchemes", "key", {
+		type: "http",
+		scheme: "bearer",
+		description: "Where the deployment asks for one.",
+	});
 	app.doc31("/openapi.json", (c) => ({
 		openapi: "3.1.0",
 		info: {
@@ -71,6 +76,7 @@ export function createApp<Bindings extends object>(
 			description: INDEX,
 			license: { name: "MIT", identifier: "MIT" },
 		},
+		security: [{ key: [] }, {}],
 		servers: [{ url: new URL(c.req.url).origin }],
 	}));
 	app.get("/", (c) => c.text(INDEX));
