@@ -78,6 +78,32 @@ const envelope = {
 	}),
 };
 
+/** A whole answer, and a stream's chunk, whose `object` and choices differ between the APIs. */
+function whole<Name extends string, Choice extends z.ZodType>(
+	name: Name,
+	choice: Choice,
+) {
+	return z.object({
+		...envelope,
+		object: z.literal(name),
+		choices: z.array(choice),
+		usage: Usage,
+		bitskip: Work,
+	});
+}
+function chunk<Name extends string, Choice extends z.ZodType>(
+	name: Name,
+	choice: Choice,
+) {
+	return z.object({
+		...envelope,
+		object: z.literal(name),
+		choices: z.array(choice),
+		usage: Usage.optional(),
+		bitskip: ChunkWork.optional(),
+	});
+}
+
 const CompletionLogprobs = z.object({
 	tokens: z.array(z.string()),
 	token_logprobs: z.array(z.number()),
@@ -97,25 +123,14 @@ export type CompletionChoice = z.output<typeof CompletionChoice>;
 const CompletionChunkChoice = completionChoice(FinishReason.nullable());
 export type CompletionChunkChoice = z.output<typeof CompletionChunkChoice>;
 
-export const Completion = z
-	.object({
-		...envelope,
-		object: z.literal("text_completion"),
-		choices: z.array(CompletionChoice),
-		usage: Usage,
-		bitskip: Work,
-	})
-	.openapi("Completion");
+export const Completion = whole("text_completion", CompletionChoice).openapi(
+	"Completion",
+);
 
-export const CompletionChunk = z
-	.object({
-		...envelope,
-		object: z.literal("text_completion"),
-		choices: z.array(CompletionChunkChoice),
-		usage: Usage.optional(),
-		bitskip: ChunkWork.optional(),
-	})
-	.openapi("CompletionChunk");
+export const CompletionChunk = chunk(
+	"text_completion",
+	CompletionChunkChoice,
+).openapi("CompletionChunk");
 export type CompletionChunk = z.output<typeof CompletionChunk>;
 
 const tokenLogprob = {
@@ -156,25 +171,14 @@ const ChatChunkChoice = z.object({
 });
 export type ChatChunkChoice = z.output<typeof ChatChunkChoice>;
 
-export const ChatCompletion = z
-	.object({
-		...envelope,
-		object: z.literal("chat.completion"),
-		choices: z.array(ChatChoice),
-		usage: Usage,
-		bitskip: Work,
-	})
-	.openapi("ChatCompletion");
+export const ChatCompletion = whole("chat.completion", ChatChoice).openapi(
+	"ChatCompletion",
+);
 
-export const ChatCompletionChunk = z
-	.object({
-		...envelope,
-		object: z.literal("chat.completion.chunk"),
-		choices: z.array(ChatChunkChoice),
-		usage: Usage.optional(),
-		bitskip: ChunkWork.optional(),
-	})
-	.openapi("ChatCompletionChunk");
+export const ChatCompletionChunk = chunk(
+	"chat.completion.chunk",
+	ChatChunkChoice,
+).openapi("ChatCompletionChunk");
 
 export const Tokens = z.object({
 	tokens: z.union([
