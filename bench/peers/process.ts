@@ -30,6 +30,19 @@ interface Loaded {
 	memoryBytes: number;
 }
 
+/** One round, again where the CPU was shared; the best of TRIES then. */
+export async function undisturbed(
+	round: () => Promise<Measured>,
+): Promise<Measured> {
+	let best: Measured | undefined;
+	for (let i = 0; i < TRIES; i++) {
+		const measured = await round();
+		if (!best || measured.cpuShare > best.cpuShare) best = measured;
+		if (best.cpuShare >= MIN_CPU_SHARE) break;
+	}
+	return best as Measured;
+}
+
 export class PeerProcess {
 	readonly #process: ChildProcess;
 	#stderr = "";
@@ -55,15 +68,8 @@ export class PeerProcess {
 		}
 	}
 
-	/** One round, again where the CPU was shared; the best of TRIES then. */
-	async measure(): Promise<Measured> {
-		let best: Measured | undefined;
-		for (let i = 0; i < TRIES; i++) {
-			const round = await this.#ask<Measured>({ ask: "round" });
-			if (!best || round.cpuShare > best.cpuShare) best = round;
-			if (best.cpuShare >= MIN_CPU_SHARE) break;
-		}
-		return best as Measured;
+	measure(): Promise<Measured> {
+		return undisturbed(() => this.#ask<Measured>({ ask: "round" }));
 	}
 
 	async logits(): Promise<number[]> {
